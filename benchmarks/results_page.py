@@ -1,0 +1,62 @@
+"""Print a predictor's figures of the last run as Markdown, for docs/results.md.
+
+python benchmarks/results_page.py pdf_memory [data/08_reporting]
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SHOWN = (
+    "mae rmse r2 mape_pct median_ape_pct under_rate_95 allocation_ratio_95 wastage_95 "
+    "under_rate_99 allocation_ratio_99 wastage_99 worst_shortfall_99 onnx_max_relative_difference"
+).split()
+
+
+def cell(value: Any) -> str:
+    """A number with sensible digits."""
+    if value is None:
+        return ""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """A Markdown table, text left and numbers right."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" + "---:|" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows])
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("predictor")
+    parser.add_argument("reporting", nargs="?", type=Path, default=Path("data/08_reporting"))
+    arguments = parser.parse_args()
+    folder = arguments.reporting / arguments.predictor
+
+    def read(name: str) -> Any:
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    metrics = read("metrics")
+    print(
+        f"{metrics['n_train']:,} training rows ({metrics['n_train_groups']} groups), "
+        f"{metrics['n_test']:,} held-out rows ({metrics['n_test_groups']} groups), "
+        f"seed {metrics['seed']}. Intervals: 95 %, bootstrap over groups.\n"
+    )
+    intervals = metrics["intervals"]
+    rows = [[name, metrics[name], *intervals.get(name, ("", ""))] for name in SHOWN if name in metrics]
+    print(table(["metric", "value", "lower", "upper"], rows), "\n")
+    gates = [[row["metric"], row["value"], row["rule"], "met" if row["passed"] else "missed"] for row in read("gates")]
+    print(table(["gate", "value", "rule", ""], gates), "\n")
+    columns = "model mae mae_lower mae_upper r2 mape_pct under_rate allocation_ratio mae_ratio".split()
+    print(table(columns, [[row[name] for name in columns] for row in read("baselines")]), "\n")
+    slices = read("slices")
+    columns = [name for name in slices[0] if name not in ("mae_lower", "mae_upper")]
+    print(table(columns, [[row.get(name) for name in columns] for row in slices]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `python -m augury predict <predictor>` does, one module per predictor."""

@@ -1,0 +1,1 @@
+"""Catalog entries that kedro-datasets lacks."""

@@ -1,0 +1,213 @@
+"""What a report shows of each task's metrics, under which words and with how many digits.
+
+A task without a layout of its own is shown in full under its metrics' own names.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from augury.pipelines.evaluation.metrics_mapping import is_number
+
+Kind = Literal["number", "score", "share", "text"]
+NOTHING = "n/a"
+
+
+@dataclass(frozen=True)
+class Label:
+    """How the metrics, or columns, whose name matches a pattern are shown.
+
+    Attributes:
+        pattern: Regular expression that the whole name matches; named groups fill ``text`` and
+            ``section``, and so does ``{unit}``.
+        text: What stands in place of the name.
+        kind: ``number`` (three significant digits), ``score`` (four decimals below 1), ``share``
+            (a fraction, shown in percent) or ``text``.
+        section: Heading of the table of metrics that it belongs to.
+        headline: A shorter text, for a metric that is shown at the top of the page.
+    """
+
+    pattern: str
+    text: str
+    kind: Kind = "number"
+    section: str = "Metrics"
+    headline: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The labels of one task; columns appear in the order of their labels."""
+
+    metrics: list[Label] = field(default_factory=list)
+    baselines: list[Label] = field(default_factory=list)
+    slices: list[Label] = field(default_factory=list)
+
+
+_POINT = "Point prediction"
+_BOUND = "Upper bound, {level} %"
+_LEVEL = r"(?P<level>\d+(?:\.\d+)?)"
+
+REGRESSION = Layout(
+    metrics=[
+        Label("mae", "Mean absolute error ({unit})", section=_POINT, headline="MAE ({unit})"),
+        Label("rmse", "Root mean squared error ({unit})", section=_POINT),
+        Label("r2", "R², explained variance", "score", section=_POINT, headline="R²"),
+        Label("mape_pct", "Mean absolute error (% of actual)", section=_POINT, headline="MAPE (%)"),
+        Label("median_ape_pct", "Median absolute error (% of actual)", section=_POINT),
+        Label("bias", "Bias, predicted - actual ({unit})", section=_POINT),
+        Label("n_zero_actual", "Rows with actual = 0, left out of %", section=_POINT),
+        Label(
+            f"under_rate_{_LEVEL}",
+            "Rows above the bound (under-prediction)",
+            "share",
+            section=_BOUND,
+            headline="above the {level} % bound",
+        ),
+        Label(f"coverage_{_LEVEL}", "Rows within the bound (coverage)", "share", section=_BOUND),
+        Label(f"allocation_ratio_{_LEVEL}", "Allocated / used", section=_BOUND),
+        Label(f"wastage_{_LEVEL}", "Wasted incl. retries / used", section=_BOUND),
+        Label(f"worst_shortfall_{_LEVEL}", "Worst shortfall ({unit})", section=_BOUND),
+        Label(f"mean_over_allocation_{_LEVEL}", "Mean over-allocation ({unit})", section=_BOUND),
+    ],
+    baselines=[
+        Label("model", "model", "text"),
+        Label("mae", "MAE ({unit})"),
+        Label("mae_ratio", "MAE / model's"),
+        Label("mape_pct", "MAPE (%)"),
+        Label("median_ape_pct", "median APE (%)"),
+        Label("rmse", "RMSE ({unit})"),
+        Label("r2", "R²", "score"),
+        Label("under_rate", "rows above", "share"),
+        Label("allocation_ratio", "allocated / used"),
+    ],
+    slices=[
+        Label("slice", "slice", "text"),
+        Label("n", "rows"),
+        Label("groups", "groups"),
+        Label("mae", "MAE ({unit})"),
+        Label("mape_pct", "MAPE (%)"),
+        Label(f"under_rate_{_LEVEL}", "above {level} %", "share"),
+        Label(f"allocation_ratio_{_LEVEL}", "allocated / used, {level} %"),
+    ],
+)
+
+LAYOUTS = {"regression": REGRESSION}
+
+
+def layout_of(task: str) -> Layout:
+    """Find the layout of a task.
+
+    Args:
+        task: The predictor's task; its first word counts, so that ``regression with a safe upper
+            bound`` is a regression.
+
+    Returns:
+        The task's layout, or one without labels.
+    """
+    return LAYOUTS.get(re.split(r"\W", task.strip().lower())[0], Layout())
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A name with its label filled in."""
+
+    name: str
+    text: str
+    kind: Kind
+    section: str = "Metrics"
+    headline: str | None = None
+
+
+def shown(names: Iterable[str], labels: list[Label], unit: str) -> list[Shown]:
+    """Choose and order what is shown.
+
+    Args:
+        names: The names that there are.
+        labels: The task's labels; without any, all names are shown as they are.
+        unit: Fills ``{unit}``.
+
+    Returns:
+        The shown names: by label, then in the order given.
+    """
+    names = list(names)
+    if not labels:
+        return [Shown(name, name.replace("_", " "), "number") for name in names]
+    found: list[Shown] = []
+    for label in labels:
+        for name in names:
+            match = re.fullmatch(label.pattern, name)
+            if match:
+                fill = {"unit": unit, **match.groupdict()}
+                headline = label.headline.format(**fill) if label.headline else None
+                text, section = label.text.format(**fill), label.section.format(**fill)
+                found.append(Shown(name, text, label.kind, section, headline))
+    return found
+
+
+def format_value(value: Any, kind: Kind = "number", like: float | None = None) -> str:
+    """Write a value for a reader.
+
+    Args:
+        value: A number, text or None.
+        kind: See :class:`Label`.
+        like: A number whose decimals to use, so that the ends of an interval match their metric.
+
+    Returns:
+        The text, such as ``1,234``, ``12.3``, ``0.0123`` or ``3.9 %``.
+
+    Examples:
+        >>> [format_value(value) for value in (1234.5, 12.345, 0.012345, None)]
+        ['1,234', '12.3', '0.0123', 'n/a']
+        >>> format_value(0.0391, "share")
+        '3.9 %'
+    """
+    if isinstance(value, str):
+        return value
+    if not is_number(value) or not math.isfinite(value):
+        return NOTHING if value is None or is_number(value) else str(value)
+    scale = abs(value if like is None else like)
+    if kind == "share":
+        return f"{100 * value:.{2 if 0 < scale < 0.01 else 1}f} %"
+    if kind == "score" and scale < 1:
+        return f"{value:.4f}"
+    return _significant(value, scale)
+
+
+def _significant(number: float, scale: float) -> str:
+    """Three significant digits of ``scale``; whole numbers below a million million in full."""
+    if isinstance(number, int) or number == 0:
+        return f"{int(number):,}"
+    if not 1e-4 <= scale < 1e12:
+        return f"{number:.2e}"
+    return f"{number:,.{max(0, 2 - math.floor(math.log10(scale)))}f}"
+
+
+def format_interval(interval: list[float] | tuple[float | None, float | None] | None, kind: Kind, value: Any) -> str:
+    """Write an interval with the decimals of the value that it belongs to; empty if there is none.
+
+    Examples:
+        >>> format_interval([0.026, 0.058], "share", 0.039)
+        '2.6 to 5.8 %'
+    """
+    lower, upper = interval or (None, None)
+    if lower is None or upper is None:
+        return ""
+    like = float(value) if is_number(value) and value else None
+    first = format_value(lower, kind, like).removesuffix(" %")
+    return f"{first} to {format_value(upper, kind, like)}"
+
+
+def flat(tree: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Write nested parameters as dotted names with their values as text."""
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        name = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            found |= flat(value, name)
+        elif isinstance(value, list | tuple):
+            found[name] = ", ".join(str(item) for item in value) or "(none)"
+        else:
+            found[name] = "(none)" if value is None else str(value)
+    return found

@@ -1,0 +1,1 @@
+"""Schemas of the raw inputs, named by the catalog's `validator:` keys."""

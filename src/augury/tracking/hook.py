@@ -1,0 +1,275 @@
+"""The Kedro hook that keeps one MLflow run per predictor."""
+
+import atexit
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kedro.config import MissingConfigException
+from kedro.framework.hooks import hook_impl
+
+from augury.tracking.flattening import flat_parameters
+from augury.tracking.provenance import run_tags
+from augury.tracking.run import TrackedRun, is_recorded
+from augury.tracking.settings import (
+    SQLITE,
+    Store,
+    TrackingSettings,
+    locate_store,
+    one_line,
+    read_settings,
+)
+
+logger = logging.getLogger(__name__)
+
+TRACKED = "tracked"
+
+
+@dataclass
+class _Session:
+    """What all predictors of one ``kedro run`` share."""
+
+    client: Any
+    store: Store
+    settings: TrackingSettings
+    run_name: str
+    tags: dict[str, str]
+
+
+@dataclass
+class _Predictor:
+    """How far one predictor has come."""
+
+    name: str
+    experiment: str
+    experiment_id: str
+    parameters: dict[str, str]
+    unsaved: dict[str, set[str]]
+    """Node name -> outputs that are not saved yet; a node that is done has no entry."""
+    started: set[str] = field(default_factory=set)
+    error: BaseException | None = None
+    run: TrackedRun | None = None
+    refused: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether a node broke off: one raised, or one started and was not done."""
+        return self.error is not None or any(node in self.started for node in self.unsaved)
+
+
+class MlflowTracking:
+    """Tracks every predictor of a pipeline in an MLflow run of its own.
+
+    A predictor is tracked where the pipeline has a node in its namespace that is tagged
+    ``tracked``; without such a node, and without an enabled ``tracking.yml``, nothing happens and
+    MLflow is not imported. A predictor's run begins with its first node, whatever that node's tags,
+    and records what this pipeline saves: datasets that an earlier one left on disk are not loaded.
+
+    How a run ends:
+
+    - FINISHED: all nodes of the predictor were done, even if another predictor failed afterwards.
+    - FAILED: one of its nodes failed, while loading, running or saving; the tag ``error`` says why.
+    - KILLED: the pipeline ended before the predictor's turn was over: another predictor failed, or
+      somebody pressed Ctrl-C. Kedro tells hooks nothing about the latter, so it happens when the
+      interpreter exits. A process that is killed outright leaves its runs RUNNING.
+
+    A predictor of which no node began has no run. Runs are addressed by id only, under a lock:
+    MLflow's global active run would mix the predictors up under ``ThreadRunner``. The hooks of
+    ``ParallelRunner`` live in other processes; it is not tracked, and says so.
+    """
+
+    def __init__(self) -> None:
+        """Make a hook that waits for a context."""
+        self._context: Any = None
+        self._session: _Session | None = None
+        self._predictors: dict[str, _Predictor] = {}
+        # Dataset hooks of an asynchronous runner nest within node hooks.
+        self._lock = threading.RLock()
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Keep the context: it has the settings, the parameters and the project's folder."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
+        """Reach the store before any node runs.
+
+        Raises:
+            UserError: The settings are wrong, or the store cannot be used.
+        """
+        self._abandon()
+        names = _tracked_predictors(pipeline)
+        settings = self._settings() if names else None
+        if settings is None or not settings.enabled:
+            return
+        if "ParallelRunner" in str(run_params.get("runner")):
+            logger.warning(
+                "MLflow: not tracked, because ParallelRunner runs nodes in other processes; "
+                "use SequentialRunner or ThreadRunner."
+            )
+            return
+        self._open(settings, names, run_params, pipeline)
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Any) -> None:
+        """Open the predictor's run with its first node: loading is the first thing a node does."""
+        self._begin(node)
+
+    @hook_impl
+    def before_node_run(self, node: Any) -> None:
+        """Open the predictor's run, where the first node has no inputs."""
+        self._begin(node)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Any) -> None:
+        """Record a dataset while its data is at hand."""
+        predictor = self._of(node)
+        if predictor is None:
+            return
+        namespace, _, name = dataset_name.partition(".")
+        with self._lock:
+            if namespace == predictor.name and predictor.run is not None and is_recorded(name):
+                predictor.run.record(name, data)
+            self._saved(predictor, node, {dataset_name})
+
+    @hook_impl
+    def after_node_run(self, node: Any) -> None:
+        """Note that a node without outputs is done."""
+        predictor = self._of(node)
+        if predictor is not None:
+            with self._lock:
+                self._saved(predictor, node, set())
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Any) -> None:
+        """Remember which predictor failed."""
+        predictor = self._of(node)
+        if predictor is not None:
+            predictor.error = error
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Finish all runs."""
+        self._close()
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """End every run as it deserves."""
+        for predictor in self._predictors.values():
+            if predictor.failed and predictor.error is None:
+                predictor.error = error  # loading and saving have no hook of their own
+        self._close(broken_off=True)
+
+    def _settings(self) -> TrackingSettings | None:
+        try:
+            return read_settings(self._context.config_loader["tracking"])
+        except MissingConfigException:
+            return None
+
+    def _open(
+        self,
+        settings: TrackingSettings,
+        names: list[str],
+        run_params: Mapping[str, Any],
+        pipeline: Any,
+    ) -> None:
+        from augury.tracking.connection import connect
+
+        context = self._context
+        env = context.env
+        store = locate_store(settings, context.project_path, env)
+        experiments = {name: settings.experiment.format(predictor=name, env=env or "local") for name in names}
+        client, ids = connect(store, sorted(set(experiments.values())))
+        tags = run_tags(run_params, context.project_path, env) | settings.tags
+        self._session = _Session(client, store, settings, str(run_params.get("run_id")), tags)
+        self._predictors = {
+            name: _Predictor(
+                name=name,
+                experiment=experiment,
+                experiment_id=ids[experiment],
+                parameters=flat_parameters(context.params.get(name, {})),
+                unsaved={node.name: set(node.outputs) for node in pipeline.nodes if _predictor_of(node) == name},
+            )
+            for name, experiment in experiments.items()
+        }
+        # Kedro calls no hook on KeyboardInterrupt.
+        atexit.register(self._abandon)
+
+    def _of(self, node: Any) -> _Predictor | None:
+        return self._predictors.get(_predictor_of(node) or "")
+
+    def _begin(self, node: Any) -> None:
+        predictor = self._of(node)
+        if predictor is None or self._session is None:
+            return
+        with self._lock:
+            predictor.started.add(node.name)
+            if predictor.run is not None or predictor.refused:
+                return
+            session = self._session
+            try:
+                predictor.run = TrackedRun(
+                    session.client,
+                    predictor.experiment_id,
+                    predictor.name,
+                    name=session.run_name,
+                    tags=session.tags | {"augury.predictor": predictor.name},
+                    parameters=predictor.parameters,
+                    log_model=session.settings.log_model,
+                )
+            except Exception as error:
+                predictor.refused = True
+                logger.warning("MLflow does not track %s: %s", predictor.name, one_line(error))
+
+    @staticmethod
+    def _saved(predictor: _Predictor, node: Any, outputs: set[str]) -> None:
+        waiting = predictor.unsaved.get(node.name, set())
+        waiting -= outputs
+        if not waiting:
+            predictor.unsaved.pop(node.name, None)
+
+    def _abandon(self) -> None:
+        self._close(broken_off=True)
+
+    def _close(self, broken_off: bool = False) -> None:
+        atexit.unregister(self._abandon)
+        session, predictors = self._session, self._predictors
+        self._session, self._predictors = None, {}
+        for predictor in predictors.values():
+            if session is None or predictor.run is None:
+                continue
+            status = "FINISHED"
+            if broken_off and (predictor.error is not None or predictor.unsaved):
+                status = "KILLED" if predictor.error is None else "FAILED"
+            missing = predictor.run.close(status, predictor.error)
+            logger.log(
+                logging.WARNING if missing else logging.INFO,
+                "MLflow run: experiment %s, run %s%s%s; %s",
+                predictor.experiment,
+                predictor.run.run_id,
+                "" if status == "FINISHED" else f" {status}",
+                f", without {', '.join(missing)}" if missing else "",
+                _where(session, predictor),
+            )
+
+
+def _predictor_of(node: Any) -> str | None:
+    """The top level of a node's namespace."""
+    return node.namespace.partition(".")[0] if node.namespace else None
+
+
+def _tracked_predictors(pipeline: Any) -> list[str]:
+    names = (_predictor_of(node) for node in pipeline.nodes if TRACKED in node.tags)
+    return sorted({name for name in names if name})
+
+
+def _where(session: _Session, predictor: _Predictor) -> str:
+    store = session.store
+    if store.uri.startswith(("http://", "https://")) and predictor.run is not None:
+        return f"{store.shown_uri.rstrip('/')}/#/experiments/{predictor.experiment_id}/runs/{predictor.run.run_id}"
+    if session.settings.uri == f"{SQLITE}mlflow.db":
+        return "`make mlflow` opens it"
+    return f"`mlflow ui --backend-store-uri {store.shown_uri}` opens it"

@@ -1,0 +1,141 @@
+"""Fixtures of every area: a small simulated table through all stages, and one interface to the frame engines."""
+
+import os
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis
+import pandas as pd
+import pytest
+
+from augury import engines
+from augury.pipelines.collection.pdf_synthetic import simulate_jobs
+from augury.pipelines.data_engineering.pdf_jobs import PdfSplit, prepare_jobs
+from augury.pipelines.feature_engineering.pdf_jobs import build_features
+from augury.pipelines.model_training.boosted_trees import BoundedRegressionModel, train_bounded_regression
+from augury.predictors.bounded_regression import BoundedRegression
+
+# No limit per example, because machines that run tests are busy, and the same examples on each of them
+hypothesis.settings.register_profile("augury", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("augury")
+
+PROVENANCE = {"git_commit": None, "created_at": "2026-01-01T00:00:00+00:00", "versions": {"augury": "0.1.0"}}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "physics_trees": {
+        "kind": "physics_trees",
+        "n_estimators": 60,
+        "learning_rate": 0.1,
+        "num_leaves": 15,
+        "min_child_samples": 10,
+        "subsample": 0.8,
+        "colsample_bytree": 0.8,
+        "reg_lambda": 1.0,
+        "objective": "regression",
+    },
+    "original": {"kind": "original", "n_estimators": 60},
+}
+
+
+# --- pdf_memory, from simulated jobs to a trained predictor ---
+
+
+@pytest.fixture(scope="session")
+def simulated_jobs() -> pd.DataFrame:
+    """Raw jobs of 80 documents; tests that change the frame take a copy."""
+    return simulate_jobs(80, (72, 150, 300), 3)
+
+
+@pytest.fixture(scope="session")
+def pdf_features(simulated_jobs: pd.DataFrame) -> SimpleNamespace:
+    """Feature tables ``train`` and ``holdout``, and the ``specification`` as JSON."""
+    prepared, _ = prepare_jobs(simulated_jobs, PdfSplit(holdout_share=0.25, document_share=1.0), 3)
+    return SimpleNamespace(**dict(zip(("train", "holdout", "specification"), build_features(prepared), strict=True)))
+
+
+def pdf_model(recipe: str = "physics_trees", **changes: Any) -> BoundedRegressionModel:
+    """Parameters of a small model."""
+    settings = {
+        "recipe": recipe,
+        "recipes": RECIPES,
+        "risks": (0.05, 0.01),
+        "folds": 3,
+        "bands": 3,
+        "min_tail_groups": 1,
+    }
+    return BoundedRegressionModel.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="session")
+def train_pdf_memory(pdf_features: SimpleNamespace) -> Any:
+    """A function that trains ``pdf_memory``: recipe, seed, other tables, changed parameters -> (predictor, account)."""
+
+    def train(recipe: str = "physics_trees", seed: int = 3, table: pd.DataFrame | None = None, **changes: Any) -> Any:
+        rows = pdf_features.train if table is None else table
+        return train_bounded_regression(
+            rows, pdf_features.specification, pdf_model(recipe, **changes), seed, PROVENANCE
+        )
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def pdf_predictors(train_pdf_memory: Any) -> dict[str, BoundedRegression]:
+    """A trained ``pdf_memory`` per recipe."""
+    return {recipe: train_pdf_memory(recipe)[0] for recipe in RECIPES}
+
+
+# --- frame engines ---
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One local Spark session for all tests; skipped where Spark or Java is missing."""
+    pyspark_sql = pytest.importorskip("pyspark.sql")
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # or its workers would run whatever python3 the PATH has
+    builder = pyspark_sql.SparkSession.builder.master("local[2]").appName("augury-tests")
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        # A short-lived JVM spends more on optimising its code than it gains
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.session.timeZone": "UTC",
+    }
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+class FrameEngine:
+    """Makes native frames of an engine from pandas and collects them again."""
+
+    def __init__(self, name: str, session: Any = None) -> None:
+        self.name = name
+        self._session = session
+
+    def make(self, frame: pd.DataFrame) -> Any:
+        """A native frame with the same rows; missing values become the engine's own, as after reading parquet."""
+        if self._session is None:
+            return frame.copy()
+        import pyarrow
+
+        return self._session.createDataFrame(pyarrow.Table.from_pandas(frame, preserve_index=False))
+
+    def collect(self, native: Any, keys: str | list[str]) -> pd.DataFrame:
+        """The rows as pandas, sorted by keys: Spark has no row order."""
+        assert engines.is_spark(native) == (self._session is not None), "the node changed the engine"
+        return engines.to_pandas(native).sort_values(keys, ignore_index=True)
+
+
+@pytest.fixture(scope="session", params=["pandas", pytest.param("spark", marks=pytest.mark.spark)])
+def frame_engine(request: pytest.FixtureRequest) -> FrameEngine:
+    """Every engine in turn: a node must give the same rows and values on each."""
+    return FrameEngine(request.param, request.getfixturevalue("spark") if request.param == "spark" else None)

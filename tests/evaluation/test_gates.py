@@ -1,0 +1,146 @@
+"""Gates: which values pass, what a mistake in them says, and what a failed run says."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from augury.errors import GateFailure, UserError
+from augury.pipelines.evaluation.gates import Gate, Gates, enforce_gates, gate_table, judge
+
+METRICS: dict[str, Any] = {
+    "mape_pct": 14.7,
+    "r2": 0.99,
+    "n_test": 180,
+    "under_rate_95": 0.04,
+    "undefined": None,
+    "unit": "MB",
+    "intervals": {"mape_pct": [12.0, 17.5], "under_rate_95": [0.02, 0.07]},
+}
+
+
+def gates(**limits: Any) -> Gates:
+    return Gates.model_validate(limits)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "passed", "rule"),
+    [
+        ("mape_pct", {"max": 14.7}, True, "<= 14.7"),
+        ("mape_pct", {"max": 14.6}, False, "<= 14.6"),
+        ("r2", {"min": 0.99}, True, ">= 0.99"),
+        ("r2", {"min": 0.991}, False, ">= 0.991"),
+        ("n_test", {"min": 100}, True, ">= 100"),
+        ("mape_pct", {"min": 1, "max": 20}, True, ">= 1 and <= 20"),
+        ("under_rate_95", {"max": 0.05}, True, "<= 0.05"),
+        ("under_rate_95", {"max": 0.05, "on": "upper"}, False, "<= 0.05 on upper bound"),
+        ("under_rate_95", {"max": 0.03, "on": "lower"}, True, "<= 0.03 on lower bound"),
+        ("undefined", {"max": 1e9}, False, "<= 1e+09"),
+        ("undefined", {"max": 1, "on": "upper"}, False, "<= 1 on upper bound"),
+    ],
+)
+def test_limits_are_inclusive_and_read_the_chosen_end(
+    name: str, limits: dict[str, Any], passed: bool, rule: str
+) -> None:
+    (row,) = judge(METRICS, gates(**{name: limits}))
+    assert (row["metric"], row["passed"], row["rule"]) == (name, passed, rule)
+
+
+def test_a_row_holds_value_and_interval_and_survives_json() -> None:
+    rows = judge(METRICS, gates(under_rate_95={"max": 1}, r2={"min": 0}, undefined={"min": 0}))
+    assert rows[0] == {
+        "metric": "under_rate_95",
+        "value": 0.04,
+        "lower": 0.02,
+        "upper": 0.07,
+        "rule": "<= 1",
+        "passed": True,
+    }
+    assert [row["metric"] for row in rows] == ["under_rate_95", "r2", "undefined"]
+    assert rows[1]["lower"] is None
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), np.float64("nan")])
+def test_a_value_that_is_not_finite_never_passes(value: float) -> None:
+    (row,) = judge({"loss": value}, gates(loss={"min": -1e300}))
+    assert row["passed"] is False
+    assert row["value"] is None
+
+
+def test_numpy_values_become_plain_numbers() -> None:
+    (row,) = judge({"loss": np.float32(0.5), "intervals": {}}, gates(loss={"max": 0.5}))
+    assert type(row["value"]) is float
+    assert row["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"mape_pc": {"max": 1}}, "Gate 'mape_pc'.*Did you mean 'mape_pct'"),
+        ({"intervals": {"max": 1}}, "no such metric"),
+        ({"unit": {"max": 1}}, "not a number but 'MB'"),
+        ({"r2": {"min": 0.9, "on": "lower"}}, "'r2' has no interval.*mape_pct, under_rate_95"),
+    ],
+)
+def test_a_gate_that_cannot_be_judged_is_a_mistake(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        judge(METRICS, gates(**limits))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"r2": {}},
+        {"r2": {"min": 2, "max": 1}},
+        {"r2": {"minimum": 1}},
+        {"r2": {"min": float("nan")}},
+        {"r2": {"min": 0, "on": "median"}},
+        {"r2": 0.9},
+        {"enforce": "perhaps"},
+    ],
+)
+def test_ill_formed_gates_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Gates.model_validate(limits)
+
+
+def test_gates_are_frozen_and_default_to_not_enforced() -> None:
+    found = gates(r2={"min": 0.9})
+    assert found.enforce is False
+    assert found.by_metric == {"r2": Gate(min=0.9)}
+    with pytest.raises(ValidationError):
+        found.enforce = True
+
+
+def test_no_gates_pass_nothing_and_fail_nothing() -> None:
+    assert judge(METRICS, Gates()) == []
+    assert gate_table([]) == "No gates were set."
+    enforce_gates([], Gates(enforce=True), "report")
+
+
+def test_table_is_aligned_and_names_what_failed() -> None:
+    table = gate_table(judge(METRICS, gates(mape_pct={"max": 20}, under_rate_95={"max": 0.01})))
+    header, first, second = table.splitlines()
+    assert header.index("rule") == first.index("<= 20") == second.index("<= 0.01")
+    assert first.endswith("pass")
+    assert second.endswith("FAIL")
+    assert "0.02 to 0.07" in second
+
+
+def test_enforced_gates_fail_the_run_with_the_table() -> None:
+    limits = gates(enforce=True, mape_pct={"max": 20}, r2={"min": 0.999})
+    rows = judge(METRICS, limits)
+    with pytest.raises(GateFailure) as failure:
+        enforce_gates(rows, limits, "report")
+    assert str(failure.value).startswith("1 of 2 gates failed: r2.\n")
+    assert gate_table(rows) in str(failure.value)
+    assert failure.value.exit_code == 99
+
+
+def test_gates_that_are_not_enforced_or_all_met_let_the_run_pass() -> None:
+    enforce_gates(judge(METRICS, gates(r2={"min": 1})), gates(r2={"min": 1}), "report")
+    met = gates(enforce=True, r2={"min": 0.5})
+    enforce_gates(judge(METRICS, met), met, "report")
