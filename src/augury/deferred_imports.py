@@ -1,9 +1,9 @@
 """Which libraries a piece of the project loads only when it is called.
 
-Nodes import heavy libraries inside their functions, so that a command which does not need them starts fast. In one thread
-that is all there is to say. Where nodes run in threads, two of them can import one package for the first time at once, and
-CPython resolves the deadlock of two import locks by handing one of them a half loaded module ("cannot import name ... from
-partially initialized module"). Whoever starts threads therefore imports these libraries before.
+Nodes import heavy libraries inside their functions, so that a command which does not need them starts fast. In one
+thread that is all there is to say. Where nodes run in threads, two of them can import one package for the first time at
+once, and CPython resolves the deadlock of two import locks by handing one of them a half loaded module ("cannot import
+name ... from partially initialized module"). Whoever starts threads therefore imports these libraries before.
 """
 
 import ast

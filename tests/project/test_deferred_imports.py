@@ -45,7 +45,5 @@ with KedroSession.create(".", env="test") as session:
 assert loaded and all(loaded.values()), loaded
 """
     copied = shutil.copytree(trained_project.folder, tmp_path / "project")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=copied, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=copied, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
