@@ -5,12 +5,19 @@ import importlib.util
 from augury.errors import causes
 
 EXTRAS = {
+    "duckdb": "lab",
+    "duckdb_extension_tpcds": "lab",
+    "duckdb_extension_tpch": "lab",
+    "fastapi": "serve",
     "pikepdf": "pdf",
+    "prometheus_client": "serve",
     "pypdfium2": "pdf",
     "pyspark": "spark",
     "s3fs": "s3",
+    "sqlglot": "lab",
     "torch": "deep",
     "transformers": "deep",
+    "uvicorn": "serve",
 }
 """Module -> extra that installs it."""
 
