@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augury.pipelines.evaluation import bootstrap
-from augury.pipelines.evaluation.bootstrap import (
+from augury.metrics import bootstrap
+from augury.metrics.bootstrap import (
     Floats,
     bootstrap_intervals,
     share_interval,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from augury.errors import UserError
-from augury.pipelines.evaluation.metrics_mapping import json_number, with_facts
+from augury.metrics.metrics_mapping import json_number, with_facts
 
 
 def test_facts_come_first_and_are_plain() -> None:

@@ -8,13 +8,6 @@ import pandas as pd
 import plotly.io
 import pytest
 
-from augury.pipelines.evaluation.plot_style import (
-    MOST_POINTS,
-    drawn_rows,
-    log_ticks,
-    plot_importances,
-    shortened,
-)
 from augury.pipelines.evaluation.regression import (
     RegressionEvaluation,
     compare_baselines,
@@ -26,6 +19,13 @@ from augury.pipelines.evaluation.regression_plots import (
     plot_predicted_vs_actual,
     plot_residuals,
     plot_slices,
+)
+from augury.reporting.plot_style import (
+    MOST_POINTS,
+    drawn_rows,
+    log_ticks,
+    plot_importances,
+    shortened,
 )
 
 

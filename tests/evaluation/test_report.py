@@ -13,9 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from augury.pipelines.evaluation import gates, plot_style, regression, regression_plots, report
+from augury.pipelines.evaluation import gates, regression, regression_plots
 from augury.pipelines.evaluation.gates import Gates, judge
-from augury.pipelines.evaluation.plot_style import plot_importances
 from augury.pipelines.evaluation.regression import (
     RegressionEvaluation,
     compare_baselines,
@@ -23,8 +22,10 @@ from augury.pipelines.evaluation.regression import (
     evaluate_slices,
 )
 from augury.pipelines.evaluation.regression_plots import plot_predicted_vs_actual
-from augury.pipelines.evaluation.report import render_report
-from augury.pipelines.evaluation.report_layout import (
+from augury.reporting import plot_style, report
+from augury.reporting.plot_style import plot_importances
+from augury.reporting.report import render_report
+from augury.reporting.report_layout import (
     NOTHING,
     flat,
     format_interval,
@@ -237,7 +238,7 @@ def test_other_tasks_are_shown_under_their_own_names() -> None:
         render(
             metrics={"roc_auc": 0.91, "n_train": 5, "intervals": {"roc_auc": [0.9, 0.93]}},
             baselines=[{"model": "m", "roc_auc": 0.9, "roc_auc_lower": 0.8, "roc_auc_upper": 0.95}],
-            metadata={**METADATA, "task": "binary"},
+            metadata={**METADATA, "task": "ranking"},
         )
     ).text
     assert "roc auc 0.910 0.900 to 0.930" in text
@@ -272,6 +273,7 @@ def test_the_verdict_of_met_gates() -> None:
         (0.0, "number", "0"),
         (0.99612, "score", "0.9961"),
         (-75.4, "score", "-75.4"),
+        (-1e-9, "score", "0.0000"),
         (0.0391, "share", "3.9 %"),
         (0.00042, "share", "0.04 %"),
         (0.0, "share", "0.0 %"),
@@ -294,7 +296,7 @@ def test_interval_ends_have_the_digits_of_their_value() -> None:
 
 def test_layouts_are_chosen_by_the_first_word_of_the_task() -> None:
     assert layout_of("Regression, with bounds") is layout_of("regression")
-    assert layout_of("binary").metrics == layout_of("").metrics == []
+    assert layout_of("ranking").metrics == layout_of("").metrics == []
 
 
 def test_nested_parameters_become_dotted_names() -> None:
@@ -318,7 +320,8 @@ def test_annotations_resolve_at_run_time(module: Any) -> None:
 def test_importing_the_modules_loads_nothing_heavy() -> None:
     program = (
         "import sys\n"
-        "from augury.pipelines.evaluation import gates, regression, regression_plots, report\n"
+        "from augury.pipelines.evaluation import gates, regression, regression_plots\n"
+        "from augury.reporting import report\n"
         "heavy = {'sklearn', 'scipy', 'plotly', 'jinja2', 'kedro', 'mlflow'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )

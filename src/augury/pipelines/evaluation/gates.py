@@ -6,12 +6,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from augury.errors import GateFailure, UserError
-from augury.parameters import Parameters, near_matches
-from augury.pipelines.evaluation.metrics_mapping import (
+from augury.metrics.metrics_mapping import (
     INTERVALS,
     is_number,
     json_number,
 )
+from augury.parameters import Parameters, near_matches
 
 
 class Gate(Parameters):

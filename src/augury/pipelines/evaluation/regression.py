@@ -16,8 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from augury.errors import UserError
-from augury.parameters import Parameters
-from augury.pipelines.evaluation.bootstrap import (
+from augury.metrics.bootstrap import (
     Floats,
     Sums,
     bootstrap_intervals,
@@ -25,6 +24,8 @@ from augury.pipelines.evaluation.bootstrap import (
     share_interval,
     weighted_median,
 )
+from augury.metrics.metrics_mapping import json_number, with_facts
+from augury.parameters import Parameters
 from augury.pipelines.evaluation.holdout import (
     OTHER,
     group_codes,
@@ -32,7 +33,6 @@ from augury.pipelines.evaluation.holdout import (
     require_columns,
     slice_labels,
 )
-from augury.pipelines.evaluation.metrics_mapping import json_number, with_facts
 from augury.pipelines.evaluation.safe_bounds import bound_metrics, ratio, wasted
 
 BOUND_COLUMN = re.compile(r"upper_(?P<level>\d+(?:\.\d+)?)")
@@ -224,7 +224,7 @@ def evaluate_regression(
         A metrics mapping: the facts, ``n_test``, ``n_test_groups``, ``seed``, ``unit``,
         ``confidence``, those of :func:`point_metrics`, those of :func:`bound_metrics` for every
         level, and ``intervals``: grouped bootstrap, but for ``under_rate`` and ``coverage`` those
-        of :func:`~augury.pipelines.evaluation.bootstrap.share_interval`. A single group has none.
+        of :func:`~augury.metrics.bootstrap.share_interval`. A single group has none.
 
     Raises:
         UserError: The frame breaks a rule, ``n_train`` is not among the facts, or a fact
@@ -312,7 +312,7 @@ def evaluate_slices(predictions: pd.DataFrame, evaluation: RegressionEvaluation,
         JSON-ready rows by slice column and value, the largest slice first and ``(other)`` last:
         ``slice, value, n, groups, mae, mae_lower, mae_upper, mape_pct``, and for every level
         ``under_rate_<level>`` with ``_lower`` and ``_upper`` (Wilson, by groups: see
-        :func:`~augury.pipelines.evaluation.bootstrap.share_interval`) and
+        :func:`~augury.metrics.bootstrap.share_interval`) and
         ``allocation_ratio_<level>``.
     """
     holdout = read_holdout(predictions)

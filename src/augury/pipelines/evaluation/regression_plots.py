@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from augury.pipelines.evaluation.bootstrap import Floats
+from augury.metrics.bootstrap import Floats
 from augury.pipelines.evaluation.holdout import OTHER, require_columns, slice_labels
-from augury.pipelines.evaluation.plot_style import (
+from augury.pipelines.evaluation.regression import RegressionEvaluation, read_holdout
+from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
     drawn_rows,
@@ -18,8 +19,8 @@ from augury.pipelines.evaluation.plot_style import (
     new_figure,
     plot_importances,
     shortened,
+    whiskers,
 )
-from augury.pipelines.evaluation.regression import RegressionEvaluation, read_holdout
 
 __all__ = [
     "plot_baselines",
@@ -227,7 +228,7 @@ def plot_baselines(baselines: list[dict[str, Any]], evaluation: RegressionEvalua
                 textposition="top center",
                 cliponaxis=False,
                 marker={"size": 12, "color": colour},
-                error_x=_whiskers(of_kind, "mae"),
+                error_x=whiskers(of_kind, "mae"),
                 customdata=[literal(row["model"]) for row in of_kind],
                 hovertemplate="%{customdata}: %{x:,.4~g}<extra></extra>",
             )
@@ -239,21 +240,6 @@ def plot_baselines(baselines: list[dict[str, Any]], evaluation: RegressionEvalua
         figure.update_xaxes(log_ticks(lowest, highest), range=reach)
     figure.update_yaxes(categoryorder="array", categoryarray=[shortened(row["model"]) for row in rows])
     return figure
-
-
-def _whiskers(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    def length(row: dict[str, Any], end: str) -> float:
-        other = row[f"{name}_{end}"]
-        return 0.0 if other is None else abs(other - row[name])
-
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [length(row, "upper") for row in rows],
-        "arrayminus": [length(row, "lower") for row in rows],
-        "thickness": 1.5,
-        "width": 4,
-    }
 
 
 def plot_slices(slices: list[dict[str, Any]], evaluation: RegressionEvaluation) -> Any:
@@ -309,7 +295,7 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: RegressionEvaluation) 
                 y=[place + 0.22 * (index - (len(levels) - 1) / 2) for place in range(len(rows))],
                 mode="markers",
                 marker={"size": 8, "color": colour, "symbol": MARKERS[index % len(MARKERS)]},
-                error_x=_whiskers(rows, name),
+                error_x=whiskers(rows, name),
                 name=f"bound {level} %",
                 text=labels,
                 hovertemplate="%{text}: %{x:.1%}<extra></extra>",

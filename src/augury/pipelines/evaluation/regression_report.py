@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from augury.pipelines.evaluation.plot_style import plot_importances
-from augury.pipelines.evaluation.report import render_report
 from augury.predictors import Predictor
+from augury.reporting.plot_style import plot_importances
+from augury.reporting.report import render_report
 
 
 def regression_report(

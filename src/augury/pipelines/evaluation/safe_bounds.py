@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from augury.pipelines.evaluation.bootstrap import Floats
+from augury.metrics.bootstrap import Floats
 
 
 def wasted(actual: Floats, bound: Floats, retry_factor: float) -> Floats:

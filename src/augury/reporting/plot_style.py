@@ -15,6 +15,9 @@ GRID = "rgba(128,128,128,0.25)"
 INK = "#3d434b"
 SAMPLE_SEED = 20_240_229
 MOST_POINTS = 1_500
+# Ticks of an axis of log-odds: a phone has room for six
+COARSE_TICKS = [1e-6, 1e-4, 0.01, 0.5, 0.99, 0.9999]
+FINE_TICKS = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
 
 
 def new_figure(title: str, note: str, height: int = 380, **axes: Any) -> Any:
@@ -105,6 +108,42 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     return {"tickvals": values, "ticktext": [f"{value:,g}" for value in values]}
 
 
+def legend_below(height: int) -> dict[str, Any]:
+    """A legend as many pixels below the axis whatever the figure's height.
+
+    Args:
+        height: Height of the figure in pixels.
+
+    Returns:
+        What a plotly layout's ``legend`` needs beyond the common look.
+    """
+    return {"y": -64 / (height - 112)}
+
+
+def odds_axis(title: str, low: float, high: float) -> dict[str, Any]:
+    """An axis of log-odds that is labelled with probabilities.
+
+    Args:
+        title: Title of the axis.
+        low: The smallest log-odds.
+        high: The largest log-odds.
+
+    Returns:
+        A plotly axis.
+    """
+    low, high = low - 0.4, high + 0.4
+    candidates = COARSE_TICKS if high - low > 11 else FINE_TICKS
+    places = {tick: math.log(tick / (1 - tick)) for tick in candidates}
+    ticks = [tick for tick, place in places.items() if low <= place <= high]
+    return {
+        "title": {"text": title},
+        "tickvals": [places[tick] for tick in ticks],
+        "ticktext": ["1e-6" if tick == 1e-6 else f"{tick:g}" for tick in ticks],
+        "tickangle": 0,
+        "range": [low, high],
+    }
+
+
 def plot_importances(importances: dict[str, float]) -> Any:
     """Draw the most important features of any model.
 
@@ -141,6 +180,31 @@ def plot_importances(importances: dict[str, float]) -> Any:
         )
     )
     return figure
+
+
+def whiskers(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Error bars of a metric, from the ends of its intervals.
+
+    Args:
+        rows: Rows of a table with ``<name>``, ``<name>_lower`` and ``<name>_upper``; an end that is None draws no bar.
+        name: The metric.
+
+    Returns:
+        A plotly error bar.
+    """
+
+    def length(row: dict[str, Any], end: str) -> float:
+        other = row[f"{name}_{end}"]
+        return 0.0 if other is None else abs(other - row[name])
+
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [length(row, "upper") for row in rows],
+        "arrayminus": [length(row, "lower") for row in rows],
+        "thickness": 1.5,
+        "width": 4,
+    }
 
 
 def shortened(text: str, length: int = 20) -> str:

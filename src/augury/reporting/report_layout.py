@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from augury.pipelines.evaluation.metrics_mapping import is_number
+from augury.metrics.metrics_mapping import is_number
 
 Kind = Literal["number", "score", "share", "text"]
 NOTHING = "n/a"
@@ -93,7 +93,73 @@ REGRESSION = Layout(
     ],
 )
 
-LAYOUTS = {"regression": REGRESSION}
+_SCORES = "Ranking and probabilities"
+_DECISION = "Operating point {point}"
+_NAME = r"(?P<point>\w+)"
+
+BINARY = Layout(
+    metrics=[
+        Label("positives", "Rows that are {unit}", section=_SCORES),
+        Label("prevalence", "Share that is {unit}", "share", section=_SCORES),
+        Label("mean_probability", "Mean probability", "share", section=_SCORES),
+        Label("roc_auc", "ROC-AUC", "score", section=_SCORES, headline="ROC-AUC"),
+        Label("pr_auc", "PR-AUC (average precision)", "score", section=_SCORES, headline="PR-AUC"),
+        Label(r"roc_auc_above_(?P<rival>\w+)", "ROC-AUC less that of {rival}", "score", section=_SCORES),
+        Label("brier", "Brier score", "score", section=_SCORES),
+        Label("log_loss", "Log loss", "score", section=_SCORES),
+        Label("ece", "Calibration error (equal-mass bins)", "score", section=_SCORES, headline="calibration error"),
+        Label("ece_width", "Calibration error (equal-width bins)", "score", section=_SCORES),
+        Label("ece_l2_debiased", "Calibration error (L2, debiased)", "score", section=_SCORES),
+        Label("calibration_slope", "Calibration slope (ideal: 1)", "score", section=_SCORES),
+        Label("calibration_in_the_large", "Calibration in the large (ideal: 0)", "score", section=_SCORES),
+        Label(f"threshold_{_NAME}", "Threshold", section=_DECISION),
+        Label(f"recall_{_NAME}", "Recall", "share", section=_DECISION, headline="recall, {point}"),
+        Label(f"fnr_{_NAME}", "Missed (false negative rate)", "share", section=_DECISION),
+        Label(f"precision_{_NAME}", "Precision", "share", section=_DECISION),
+        Label(f"f1_{_NAME}", "F1", "score", section=_DECISION),
+        Label(f"fpr_{_NAME}", "False positive rate", "share", section=_DECISION),
+        Label(
+            f"positive_share_{_NAME}", "Called {unit}", "share", section=_DECISION, headline="called {unit}, {point}"
+        ),
+        Label(f"false_omission_rate_{_NAME}", "{unit} among the others", "share", section=_DECISION),
+        Label(f"weighted_recall_{_NAME}", "Recall weighted by size", "share", section=_DECISION),
+        Label(
+            f"nec_{_NAME}",
+            "Cost / cost without a model",
+            "score",
+            section=_DECISION,
+            headline="cost / none, {point}",
+        ),
+        Label(r"onnx_(?P<fact>\w+)", "{fact}", section="ONNX export"),
+    ],
+    baselines=[
+        Label("model", "model", "text"),
+        Label("roc_auc", "ROC-AUC", "score"),
+        Label("roc_auc_above", "model's lead", "score"),
+        Label("pr_auc", "PR-AUC", "score"),
+        Label("nec", "cost / none", "score"),
+        Label("recall", "recall", "share"),
+        Label("precision", "precision", "share"),
+        Label("f1", "F1", "score"),
+        Label("positive_share", "called {unit}", "share"),
+    ],
+    slices=[
+        Label("slice", "slice", "text"),
+        Label("n", "rows"),
+        Label("positives", "{unit}"),
+        Label("prevalence", "share {unit}", "share"),
+        Label("roc_auc", "ROC-AUC", "score"),
+        Label("nec", "cost / none", "score"),
+        Label("recall", "recall", "share"),
+        Label("positive_share", "called {unit}", "share"),
+        Label("precision", "precision", "share"),
+        Label("pr_auc", "PR-AUC", "score"),
+        Label("ece", "calibration error", "score"),
+        Label("groups", "groups"),
+    ],
+)
+
+LAYOUTS = {"regression": REGRESSION, "binary": BINARY}
 
 
 def layout_of(task: str) -> Layout:
@@ -171,7 +237,7 @@ def format_value(value: Any, kind: Kind = "number", like: float | None = None) -
     if kind == "share":
         return f"{100 * value:.{2 if 0 < scale < 0.01 else 1}f} %"
     if kind == "score" and scale < 1:
-        return f"{value:.4f}"
+        return f"{round(value, 4) + 0.0:.4f}"  # no "-0.0000"
     return _significant(value, scale)
 
 

@@ -7,13 +7,12 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from augury.pipelines.evaluation.metrics_mapping import INTERVALS
-from augury.pipelines.evaluation.report_layout import (
-    Label,
+from augury.metrics.metrics_mapping import INTERVALS
+from augury.reporting.report_layout import (
     Layout,
     flat,
     format_interval,
@@ -21,9 +20,7 @@ from augury.pipelines.evaluation.report_layout import (
     layout_of,
     shown,
 )
-
-Table = dict[str, Any]
-END_SUFFIXES = ("_lower", "_upper")
+from augury.reporting.report_tables import Section, Table, cell, columns, table_of_rows
 
 
 def render_report(
@@ -35,6 +32,8 @@ def render_report(
     plots: dict[str, Any],
     metadata: dict[str, Any],
     notes: list[str],
+    sections: Sequence[Section] = (),
+    gate_word: str = "gate",
 ) -> str:
     """Write the report.
 
@@ -49,6 +48,8 @@ def render_report(
         metadata: The predictor's metadata as JSON; ``task`` chooses the layout. A key that is
             missing is shown as unknown.
         notes: What else the reader should know, a sentence each.
+        sections: Further tables.
+        gate_word: What the page calls a gate.
 
     Returns:
         A self-contained HTML page: styles, scripts and plotly.js are within it, nothing is loaded.
@@ -66,17 +67,19 @@ def render_report(
     )
     return environment.from_string(_resource("report_template.html")).render(
         title=title,
-        verdict=_verdict(gates),
+        verdict=_verdict(gates, gate_word),
         tiles=_tiles(metrics, layout, unit),
         notes=[*_data_notes(metadata), *notes],
         facts=_facts(metrics, metadata),
         origin=_origin(metadata),
-        gates=_gate_table(gates),
+        gates=_gate_table(gates, gate_word),
+        gates_title=f"{gate_word}s".capitalize(),
         metrics=_metric_tables(metrics, layout, unit),
         confidence=f"{100 * float(metrics.get('confidence') or 0.95):g}",
-        baselines=_table("Baselines", baselines, layout.baselines, unit, strong_first=True),
-        slices=_table("Slices", _named_slices(slices), layout.slices, unit),
+        baselines=table_of_rows("Baselines", baselines, layout.baselines, unit, strong_first=True),
+        slices=table_of_rows("Slices", _named_slices(slices), layout.slices, unit),
         plots=[_plot(name, figure) for name, figure in plots.items()],
+        sections=sections,
         details=_details(metadata),
         script_hashes=" ".join(f"'sha256-{_sha256(text)}'" for text in scripts) or "'none'",
         scripts=scripts,
@@ -97,14 +100,14 @@ def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _verdict(gates: list[dict[str, Any]]) -> dict[str, str]:
+def _verdict(gates: list[dict[str, Any]], word: str) -> dict[str, str]:
     failed = [row["metric"] for row in gates if not row["passed"]]
     if not gates:
-        return {"state": "open", "mark": "?", "text": "Not judged: no gates were set"}
+        return {"state": "open", "mark": "?", "text": f"Not judged: no {word}s were set"}
     if failed:
-        text = f"{len(failed)} of {len(gates)} gates failed: {', '.join(failed)}"
+        text = f"{len(failed)} of {len(gates)} {word}s failed: {', '.join(failed)}"
         return {"state": "failed", "mark": "✗", "text": text}
-    text = "The gate is met" if len(gates) == 1 else f"All {len(gates)} gates are met"
+    text = f"The {word} is met" if len(gates) == 1 else f"All {len(gates)} {word}s are met"
     return {"state": "passed", "mark": "✓", "text": text}
 
 
@@ -166,37 +169,28 @@ def _origin(metadata: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _cell(text: str, *, numeric: bool = False, small: str = "") -> dict[str, Any]:
-    return {"text": text, "numeric": numeric, "small": small}
-
-
-def _columns(**numeric: bool) -> list[dict[str, Any]]:
-    return [{"text": text, "numeric": number} for text, number in numeric.items()]
-
-
-def _gate_table(gates: list[dict[str, Any]]) -> Table | None:
+def _gate_table(gates: list[dict[str, Any]], word: str) -> Table | None:
     if not gates:
         return None
     rows = [
         {
             "state": "" if row["passed"] else "failed",
             "cells": [
-                _cell(
+                cell(
                     f"{'✓' if row['passed'] else '✗'}\u00a0{row['metric']}",
                     small="pass" if row["passed"] else "FAIL",
                 ),
-                _cell(
+                cell(
                     format_value(row["value"]),
                     numeric=True,
                     small=format_interval((row["lower"], row["upper"]), "number", row["value"]),
                 ),
-                _cell(row["rule"]),
+                cell(row["rule"]),
             ],
         }
         for row in gates
     ]
-    columns = _columns(gate=False, value=True, rule=False)
-    return {"label": "Gates", "columns": columns, "rows": rows}
+    return {"label": "Gates", "columns": columns(**{word: False, "value": True, "rule": False}), "rows": rows}
 
 
 def _metric_tables(metrics: Mapping[str, Any], layout: Layout, unit: str) -> list[Table]:
@@ -206,52 +200,14 @@ def _metric_tables(metrics: Mapping[str, Any], layout: Layout, unit: str) -> lis
         value = metrics[item.name]
         interval = format_interval(intervals.get(item.name), item.kind, value)
         cells = [
-            _cell(item.text),
-            _cell(format_value(value, item.kind), numeric=True, small=interval),
+            cell(item.text),
+            cell(format_value(value, item.kind), numeric=True, small=interval),
         ]
         sections.setdefault(item.section, []).append({"state": "", "cells": cells})
     return [
-        {"label": section, "columns": _columns(**{section: False, "value": True}), "rows": rows}
+        {"label": section, "columns": columns(**{section: False, "value": True}), "rows": rows}
         for section, rows in sections.items()
     ]
-
-
-def _table(
-    label: str,
-    rows: list[dict[str, Any]],
-    labels: list[Label],
-    unit: str,
-    *,
-    strong_first: bool = False,
-) -> Table | None:
-    """Lay out rows; the columns are those of the first row, without the ends of intervals."""
-    if not rows:
-        return None
-    names = [name for name in rows[0] if not (name.endswith(END_SUFFIXES) and name.removesuffix(name[-6:]) in rows[0])]
-    columns = shown(names, labels, unit)
-    numeric = {item.name: all(not isinstance(row.get(item.name), str) for row in rows) for item in columns}
-    return {
-        "label": label,
-        "columns": [{"text": item.text, "numeric": numeric[item.name]} for item in columns],
-        "rows": [
-            {
-                "state": "strong" if strong_first and index == 0 else "",
-                "cells": [
-                    _cell(
-                        format_value(row.get(item.name), item.kind),
-                        numeric=numeric[item.name],
-                        small=format_interval(
-                            (row.get(f"{item.name}_lower"), row.get(f"{item.name}_upper")),
-                            item.kind,
-                            row.get(item.name),
-                        ),
-                    )
-                    for item in columns
-                ],
-            }
-            for index, row in enumerate(rows)
-        ],
-    }
 
 
 def _named_slices(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,15 +3,16 @@
 Rows of one group (the jobs of one file, the queries of one user) resemble each other, so whole
 groups are drawn with replacement, never single rows [1]_. Most metrics are functions of sums over
 rows: those sums are taken once per group, and all replicates are then one matrix product of group
-counts and group sums. Only a metric that is no function of sums (a median) is computed replicate by
-replicate.
+counts and group sums. Ranking metrics are functions of the group counts that are had for many
+replicates at once (see ``ranking``). Only a metric that is neither (a median) is computed replicate
+by replicate.
 
 .. [1] C. A. Field and A. H. Welsh, "Bootstrapping clustered data", Journal of the Royal
    Statistical Society B 69 (2007).
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import NormalDist
 from typing import Any
 
@@ -21,6 +22,7 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Sums = Mapping[str, Floats]
+CountStatistics = Callable[[Floats], Mapping[str, Floats]]
 
 # Counts held at once: 2 million float64 are 16 MB, whatever the number of groups.
 CELLS_AT_ONCE = 2_000_000
@@ -44,18 +46,13 @@ def bootstrap_intervals(
     All metrics see the same resamples, so ratios and differences of two models are paired.
 
     Args:
-        contributions: Name -> what each row adds to a sum, shape ``(rows,)``, finite. ``"rows"``
-            (ones) is added.
-        statistics: Metric name -> function of the sums; every sum has shape ``(replicates,)``, and
-            so must the result. NaN and infinities mark a replicate in which the metric is
-            undefined.
-        groups: Group label of each row, shape ``(rows,)``.
-        replicates: Number of resamples.
+        contributions: See :func:`bootstrap_samples`.
+        statistics: See there.
+        groups: See there.
+        replicates: See there.
         confidence: Share of the replicates within the interval, such as 0.95.
-        seed: Seed of the resampling. The order of the rows does not matter, nor which statistics
-            are asked for.
-        row_statistics: Metric name -> function of row weights (shape ``(rows,)``: how often each
-            row was drawn), for metrics that are no function of sums; see :func:`weighted_median`.
+        seed: See :func:`bootstrap_samples`.
+        row_statistics: See there.
 
     Returns:
         Metric name -> ``[lower, upper]``. A metric has no entry where no interval can be given:
@@ -75,6 +72,44 @@ def bootstrap_intervals(
         >>> found["mean"][0] < 2.5 < found["mean"][1]
         True
     """
+    samples = bootstrap_samples(
+        contributions, statistics, groups, replicates=replicates, seed=seed, row_statistics=row_statistics
+    )
+    return percentile_intervals(samples, confidence)
+
+
+def bootstrap_samples(
+    contributions: Mapping[str, Floats],
+    statistics: Mapping[str, Callable[[Sums], Floats]],
+    groups: npt.ArrayLike,
+    *,
+    replicates: int,
+    seed: int,
+    row_statistics: Mapping[str, Callable[[Floats], float]] | None = None,
+    count_statistics: Iterable[CountStatistics] = (),
+) -> dict[str, Floats]:
+    """The values of many metrics in one set of resamples.
+
+    Args:
+        contributions: Name -> what each row adds to a sum, shape ``(rows,)``, finite. ``"rows"``
+            (ones) is added.
+        statistics: Metric name -> function of the sums; every sum has shape ``(replicates,)``, and
+            so must the result. NaN and infinities mark a replicate in which the metric is
+            undefined.
+        groups: Group label of each row, shape ``(rows,)``.
+        replicates: Number of resamples.
+        seed: Seed of the resampling. The order of the rows does not matter, nor which statistics
+            are asked for.
+        row_statistics: Metric name -> function of row weights (shape ``(rows,)``: how often each
+            row was drawn), for metrics that are no function of sums; see :func:`weighted_median`.
+        count_statistics: Functions of the group counts themselves, shape ``(some replicates,
+            groups)``, groups in the order of their labels, for metrics that can be had for many
+            replicates at once; each returns metric name -> values, shape ``(some replicates,)``.
+
+    Returns:
+        Metric name -> its values, shape ``(replicates,)``; empty with fewer than two groups or
+        without replicates.
+    """
     codes, labels = pd.factorize(np.asarray(groups), sort=True)
     if len(labels) < 2 or replicates < 1:
         return {}
@@ -84,14 +119,33 @@ def bootstrap_intervals(
     )
     totals: list[Floats] = []
     by_row: dict[str, list[float]] = {name: [] for name in row_statistics or {}}
-    for counts in _group_counts(len(labels), replicates, seed):
-        totals.append(counts @ per_group)
-        for name, function in (row_statistics or {}).items():
-            by_row[name].extend(function(drawn[codes]) for drawn in counts)
-    sums = dict(zip(per_row, np.concatenate(totals).T, strict=True))
+    by_count: dict[str, list[Floats]] = {}
+    count_functions = list(count_statistics)
     with np.errstate(divide="ignore", invalid="ignore"):
+        for counts in _group_counts(len(labels), replicates, seed):
+            totals.append(counts @ per_group)
+            for name, function in (row_statistics or {}).items():
+                by_row[name].extend(function(drawn[codes]) for drawn in counts)
+            for of_counts in count_functions:
+                for name, values in of_counts(counts).items():
+                    by_count.setdefault(name, []).append(values)
+        sums = dict(zip(per_row, np.concatenate(totals).T, strict=True))
         samples = {name: function(sums) for name, function in statistics.items()}
     samples |= {name: np.array(values) for name, values in by_row.items()}
+    return samples | {name: np.concatenate(values) for name, values in by_count.items()}
+
+
+def percentile_intervals(samples: Mapping[str, Floats], confidence: float) -> dict[str, list[float]]:
+    """Turn replicates into intervals.
+
+    Args:
+        samples: Metric name -> its values in the resamples; NaN and infinities are undefined ones.
+        confidence: Share of the replicates within the interval.
+
+    Returns:
+        Metric name -> ``[lower, upper]``, without the metrics of which more than a tenth of the
+        replicates is undefined.
+    """
     intervals = {name: _percentile_interval(values, confidence) for name, values in samples.items()}
     return {name: interval for name, interval in intervals.items() if interval is not None}
 

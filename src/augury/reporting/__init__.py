@@ -1,0 +1,1 @@
+"""Figures and pages in one look, whatever is judged or watched."""
