@@ -99,3 +99,165 @@ def test_failing_batches_gathers_what_is_reported():
         return pd.DataFrame({"value": batch.loc[batch["number"] < 0, "number"].astype(str)})
 
     assert engines.failing_batches(frame, negative, ["value"])["value"].tolist() == ["-2", "-3"]
+
+
+# --- functions on pandas pieces ---
+
+EVERYTHING = {
+    "row": "long",
+    "text": "string",
+    "number": "double",
+    "small": "float",
+    "count": "int",
+    "flag": "boolean",
+    "time": "timestamp",
+}
+
+
+def everything():
+    """A row per kind of value, the last with everything missing that may be missing."""
+    times = ["1969-12-31T23:59:59.999999", "2026-03-29T01:30:00", "2026-10-25T02:30:00.000001", "NaT"]
+    return pd.DataFrame(
+        {
+            "row": [1, 2, 3, 4],
+            "text": pd.Series(["a", "", "ü\x00b", None], dtype=object),
+            "number": [0.1, -0.0, 1e300, np.nan],
+            "small": np.array([0.1, -0.0, 1e-45, np.nan], dtype=np.float32),
+            "count": np.array([1, -2, 2**31 - 1, 0], dtype=np.int32),
+            "flag": [True, False, True, False],
+            "time": np.array(times, dtype="datetime64[us]"),
+        }
+    )
+
+
+def assert_same_bits(found, expected):
+    assert list(found) == list(expected)
+    assert found.dtypes.astype(str).tolist() == expected.dtypes.astype(str).tolist()
+    for name in expected:
+        if expected[name].dtype == object:
+            assert [(type(value), value) for value in found[name]] == [(type(v), v) for v in expected[name]]
+        else:
+            assert found[name].to_numpy().tobytes() == expected[name].to_numpy().tobytes(), name
+
+
+def test_values_and_types_survive_a_batch_on_every_engine(frame_engine):
+    seen = {"text": "object", "number": "float64", "small": "float32", "time": "datetime64[us]"}
+
+    def check(batch):
+        assert batch[list(seen)].dtypes.astype(str).to_dict() == seen
+        assert not any(isinstance(value, float) for value in batch["text"])
+        # A text column that is all missing, integers where floats are due, another order and a column too many
+        return batch[list(batch)[::-1]].assign(nothing=None, whole=1, more=0)
+
+    schema = EVERYTHING | {"nothing": "string", "whole": "double"}
+    found = frame_engine.collect(engines.map_batches(frame_engine.make(everything()), check, schema), "row")
+    nothing = pd.Series([None] * 4, dtype=object)
+    found["time"] = found["time"].astype("datetime64[us]")  # Spark collects nanoseconds
+    assert_same_bits(found, everything().assign(nothing=nothing, whole=1.0))
+
+
+def test_a_batch_may_give_more_or_fewer_rows_and_none_is_called_for_no_rows(frame_engine):
+    def repeat(batch):
+        assert len(batch)
+        return batch.loc[batch.index.repeat(batch["row"] - 1)]
+
+    frame = everything()
+    found = frame_engine.collect(engines.map_batches(frame_engine.make(frame), repeat, EVERYTHING), "row")
+    assert found["row"].tolist() == [2, 3, 3, 4, 4, 4]
+    # A filter that keeps nothing leaves Spark with partitions without rows
+    empty = frame_engine.make(frame)
+    empty = empty[empty["row"] > 9]
+    found = frame_engine.collect(engines.map_batches(empty, repeat, EVERYTHING), "row")
+    assert len(found) == 0
+    assert list(found) == list(EVERYTHING)
+    assert found["small"].dtype == np.float32
+
+
+KEYED = pd.DataFrame(
+    {
+        "day": ["b", None, "a", "b", None, "c"],
+        "part": pd.Series([1.0, 2.0, np.nan, 1.0, 2.0, 1.0]),
+        "value": [1, 2, 4, 8, 16, 32],
+    }
+)
+
+
+def test_groups_are_whole_and_missing_keys_are_keys(frame_engine):
+    def total(group):
+        return group.head(1).assign(value=group["value"].sum(), rows=len(group))
+
+    schema = {"day": "string", "part": "double", "value": "long", "rows": "long"}
+    native = engines.map_groups(frame_engine.make(KEYED), ["day", "part"], total, schema)
+    found = frame_engine.collect(native, "value")
+    assert found["value"].tolist() == [4, 9, 18, 32]
+    assert found["rows"].tolist() == [1, 2, 2, 1]
+    assert found["day"].tolist() == ["a", "b", None, "c"]
+    assert found["part"].isna().tolist() == [True, False, False, False]
+
+
+def test_cogroups_know_the_keys_of_either_side(frame_engine):
+    right = pd.DataFrame({"day": ["b", "d", None], "factor": [10, 20, 30]})
+
+    def join(rows, factors):
+        day = [*rows["day"], *factors["day"]][0]
+        return pd.DataFrame({"day": [day], "rows": len(rows), "value": rows["value"].sum() * factors["factor"].sum()})
+
+    schema = {"day": "string", "rows": "long", "value": "long"}
+    native = engines.map_cogroups(frame_engine.make(KEYED), frame_engine.make(right), ["day"], join, schema)
+    found = frame_engine.collect(native, ["day"])
+    assert found.to_dict("list") == {
+        "day": ["a", "b", "c", "d", None],
+        "rows": [1, 2, 1, 0, 2],
+        "value": [0, 90, 0, 0, 540],
+    }
+
+
+def test_a_divided_group_meets_all_rows_of_the_other_side(frame_engine):
+    left = pd.DataFrame({"day": ["a", "b"] * 50, "row": range(100)})
+    right = pd.DataFrame({"day": ["a", "b", "b", "c"], "factor": [1, 10, 20, 40]})
+
+    def scale(rows, factors):
+        assert list(rows) == list(left)
+        assert list(factors) == list(right)
+        return rows.assign(value=rows["row"] * factors["factor"].sum())
+
+    schema = {"row": "long", "value": "long"}
+    native = engines.map_cogroups(
+        frame_engine.make(left), frame_engine.make(right), ["day"], scale, schema, divided=("row", 5)
+    )
+    found = frame_engine.collect(native, "row")
+    assert found["row"].tolist() == list(range(100))
+    assert found["value"].tolist() == [row * (30 if row % 2 else 1) for row in range(100)]
+
+
+def test_a_small_table_is_brought_to_the_engine_of_another(frame_engine):
+    found = engines.like(frame_engine.make(KEYED), everything(), EVERYTHING)
+    found = frame_engine.collect(found, "row")
+    found["time"] = found["time"].astype("datetime64[us]")
+    assert_same_bits(found, everything())
+
+
+def test_buckets_keep_the_rows_of_a_key_together(frame_engine):
+    left = pd.DataFrame({"kind": "k", "key": [f"key {number % 37}" for number in range(200)], "value": range(200)})
+    right = pd.DataFrame({"kind": "k", "key": [f"key {number}" for number in range(30, 45)], "wanted": range(15)})
+
+    def sums(rows, wanted):
+        assert list(rows) == list(left)
+        assert list(wanted) == list(right)
+        totals = rows.groupby("key")["value"].sum()
+        return wanted[["key", "wanted"]].assign(total=wanted["key"].map(totals).astype("float64"))
+
+    schema = {"wanted": "long", "key": "string", "total": "double"}
+    native = engines.map_cobuckets(frame_engine.make(left), frame_engine.make(right), ["kind", "key"], sums, schema)
+    found = frame_engine.collect(native, "wanted")
+    expected = [sum(range(number, 200, 37)) if number < 37 else np.nan for number in range(30, 45)]
+    np.testing.assert_array_equal(found["total"], expected)
+    assert found["key"].tolist() == right["key"].tolist()
+
+
+def test_functions_on_pieces_leave_the_given_frame_alone():
+    frame = everything().set_index(pd.Index([4, 3, 2, 1]))
+    before = frame.copy()
+    found = engines.map_batches(frame, lambda batch: batch.assign(number=0.0), EVERYTHING)
+    assert found.index.tolist() == [0, 1, 2, 3]
+    pd.testing.assert_frame_equal(frame, before)

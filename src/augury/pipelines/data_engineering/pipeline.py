@@ -2,12 +2,18 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.data_engineering import pdf_jobs
+from augury.pipelines.data_engineering import (
+    boundary_sampling,
+    pdf_jobs,
+    query_log,
+    query_sources,
+    zero_cost,
+)
 
 
 def create_pipeline() -> Pipeline:
     """Data engineering of all predictors, one namespace each."""
-    return pdf_memory()
+    return pdf_memory() + query_cost()
 
 
 def pdf_memory() -> Pipeline:
@@ -22,5 +28,39 @@ def pdf_memory() -> Pipeline:
             ),
         ],
         namespace="pdf_memory",
+        tags="data_engineering",
+    )
+
+
+def query_cost() -> Pipeline:
+    """One canonical log, labelled, filtered, split by time; only the training days are sampled."""
+    return Pipeline(
+        [
+            Node(
+                query_sources.adapt_log,
+                inputs=["query_log", "params:source", "params:seed"],
+                outputs=["primary_log", "report_source"],
+                name="adapt_log",
+            ),
+            Node(
+                zero_cost.classify_log,
+                inputs=["primary_log", "params:zero_cost", "params:label"],
+                outputs="report_zero_cost",
+                name="classify_log",
+            ),
+            Node(
+                query_log.label_log,
+                inputs=["primary_log", "report_zero_cost", "params:label", "params:filters", "params:split"],
+                outputs=["primary_labelled", "report_data"],
+                name="label_log",
+            ),
+            Node(
+                boundary_sampling.sample_train,
+                inputs=["primary_labelled", "params:label", "params:sampling", "params:seed"],
+                outputs=["primary_sampled", "report_sampling"],
+                name="sample_train",
+            ),
+        ],
+        namespace="query_cost",
         tags="data_engineering",
     )
