@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.feature_engineering import pdf_jobs
+from augury.pipelines.feature_engineering import feature_parity, pdf_jobs, query_history, query_keys, query_log
 
 
 def create_pipeline() -> Pipeline:
     """Feature engineering of all predictors, one namespace each."""
-    return pdf_memory()
+    return pdf_memory() + query_cost()
 
 
 def pdf_memory() -> Pipeline:
@@ -22,5 +22,51 @@ def pdf_memory() -> Pipeline:
             ),
         ],
         namespace="pdf_memory",
+        tags="feature_engineering",
+    )
+
+
+def query_cost() -> Pipeline:
+    """What each text says, and what was known on its day of its user, tables and template."""
+    return Pipeline(
+        [
+            Node(
+                query_keys.fingerprint_log,
+                inputs=["primary_labelled", "params:features"],
+                outputs="features_keys",
+                name="fingerprint_log",
+            ),
+            Node(
+                query_history.daily_statistics,
+                inputs=["features_keys", "params:features"],
+                outputs="features_daily",
+                name="daily_statistics",
+            ),
+            Node(
+                query_history.take_snapshots,
+                inputs=["features_daily", "features_keys", "primary_sampled", "params:features"],
+                outputs="features_history",
+                name="take_snapshots",
+            ),
+            Node(
+                query_log.build_features,
+                inputs=["primary_sampled", "features_history", "params:features", "params:seed"],
+                outputs=["features_matrix", "report_features"],
+                name="build_features",
+            ),
+            Node(
+                feature_parity.check_parity,
+                inputs=[
+                    "primary_sampled",
+                    "features_history",
+                    "features_matrix",
+                    "report_features",
+                    "params:features",
+                ],
+                outputs="report_parity",
+                name="check_parity",
+            ),
+        ],
+        namespace="query_cost",
         tags="feature_engineering",
     )
