@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.collection import pdf_jobs
+from augury.pipelines.collection import pdf_jobs, query_lab, query_replay
 
 
 def create_pipeline() -> Pipeline:
     """Collection of all predictors, one namespace each."""
-    return pdf_memory()
+    return pdf_memory() + query_cost()
 
 
 def pdf_memory() -> Pipeline:
@@ -34,5 +34,33 @@ def pdf_memory() -> Pipeline:
             ),
         ],
         namespace="pdf_memory",
+        tags="collection",
+    )
+
+
+def query_cost() -> Pipeline:
+    """Execute real queries and record their cost; then replay them as the traffic of some weeks."""
+    return Pipeline(
+        [
+            Node(
+                query_lab.execute_queries,
+                inputs=["executed_so_far", "params:collection", "params:seed"],
+                outputs="executed_parts",
+                name="execute_queries",
+            ),
+            Node(
+                query_lab.assemble_queries,
+                inputs=["executed_parts", "params:collection", "params:seed"],
+                outputs="executed",
+                name="assemble_queries",
+            ),
+            Node(
+                query_replay.replay_log,
+                inputs=["executed", "params:replay", "params:seed"],
+                outputs="query_log",
+                name="replay_log",
+            ),
+        ],
+        namespace="query_cost",
         tags="collection",
     )
