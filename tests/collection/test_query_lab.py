@@ -46,8 +46,8 @@ def lab(tmp_path_factory):
 def make(lab):
     def collection(**changes):
         defaults = {
-            "lab_folder": str(lab), "catalogs": CATALOGS, "queries": 45, "metadata_queries": 20,
-            "generated_templates": 300, "time_limit_s": 60, "cpu_limit_s": 30, "memory_limit_mb": 512, "workers": 2,
+            "lab_folder": str(lab), "catalogs": CATALOGS, "queries": 32, "metadata_queries": 10,
+            "generated_templates": 120, "time_limit_s": 60, "cpu_limit_s": 30, "memory_limit_mb": 512, "workers": 2,
         }  # fmt: skip
         return QueryCollection.model_validate(defaults | changes)
 
@@ -69,14 +69,14 @@ def benchmarks(runs, lab):
     return {schema: load_benchmark(schema, find(schema), str(lab / "sf0.01" / schema)) for schema in SCHEMAS}
 
 
-def plan(benchmarks, queries, metadata_queries=20, seed=SEED, templates=300):
+def plan(benchmarks, queries, metadata_queries=10, seed=SEED, templates=120):
     catalogs = [Catalog(name, scale_factor) for name, scale_factor in CATALOGS.items()]
     return plan_queries(list(benchmarks.values()), catalogs, queries, metadata_queries, templates, seed)[0]
 
 
 @pytest.fixture(scope="module")
 def planned(benchmarks):
-    return plan(benchmarks, 500, 80)
+    return plan(benchmarks, 320, 60)
 
 
 def test_an_interrupted_run_is_continued_without_repeating_or_losing_a_query(runs, make, benchmarks):
@@ -85,7 +85,7 @@ def test_an_interrupted_run_is_continued_without_repeating_or_losing_a_query(run
     everything = pd.concat([first, rest])
     assert list(everything.columns) == [*PLAN_COLUMNS, *MEASURED_COLUMNS]
     assert everything["job_id"].is_unique
-    assert set(everything["job_id"]) == set(plan(benchmarks, 45)["job_id"])
+    assert set(everything["job_id"]) == set(plan(benchmarks, 32)["job_id"])
     assert list(execute_queries(everything, make(), SEED)) == []
 
 
@@ -102,7 +102,7 @@ def test_every_query_runs_and_reports_its_cost(runs):
 def test_inputs_are_trinos_and_add_up(runs, lab):
     executed = pd.concat(runs)
     read = executed[executed["inputs_json"].notna()]
-    assert len(read) > 30
+    assert len(read) > 20
     for row in read.itertuples():
         inputs = json.loads(row.inputs_json)
         assert {tuple(item) for item in inputs} == {
@@ -121,7 +121,7 @@ def test_inputs_are_trinos_and_add_up(runs, lab):
 def test_the_table_holds_the_planned_queries_in_the_order_of_the_plan(runs, make, benchmarks):
     executed = pd.concat([runs[1], runs[0], runs[0].assign(job_id="of another plan")])
     table = assemble_queries(executed, make(), SEED)
-    assert table["job_id"].tolist() == plan(benchmarks, 45)["job_id"].tolist()
+    assert table["job_id"].tolist() == plan(benchmarks, 32)["job_id"].tolist()
     smaller = assemble_queries(executed, make(queries=10, metadata_queries=0), SEED)
     assert smaller["job_id"].tolist() == plan(benchmarks, 10, 0)["job_id"].tolist()
 
@@ -160,27 +160,28 @@ worker.main()
     assert len(assemble_queries(rows, small, SEED)) == 3
 
 
-def test_limits_really_fail_queries(runs, make):
-    hard = make(queries=25, metadata_queries=0, cpu_limit_s=0.02, memory_limit_mb=24, catalogs={"lake": 0.02})
+@pytest.mark.parametrize(
+    ("limit", "outcome"), [({"cpu_limit_s": 0.004}, "cpu_limit"), ({"memory_limit_mb": 16}, "memory_limit")]
+)
+def test_limits_really_fail_queries(runs, make, limit, outcome):
+    hard = make(queries=12, metadata_queries=0, catalogs={"lake": 0.02}, **limit)
     executed = assemble_queries(pd.concat(execute_queries(pd.DataFrame(), hard, SEED)), hard, SEED)
-    outcomes = executed["outcome"].value_counts()
-    assert outcomes["cpu_limit"] > 0
-    assert outcomes["memory_limit"] > 0
-    assert outcomes["ok"] > 0
+    assert outcome in set(executed["outcome"]) <= {"ok", outcome}
     failed = executed[executed["outcome"] != "ok"]
     assert failed[["physical_input_bytes", "physical_input_rows", "rows_returned"]].isna().all(axis=None)
     for row in failed.itertuples():
         inputs = json.loads(row.inputs_json)
         assert [item["table"] for item in inputs] == sorted(row.tables.split(","))
         assert {item["physicalInputBytes"] for item in inputs} == {None}
-    assert (executed["cpu_limit_s"] == 0.02).all()
+    for name, value in limit.items():
+        assert (executed[name] == value).all()
 
 
 def test_a_smaller_plan_is_the_beginning_of_a_larger_one(benchmarks, planned):
     small = plan(benchmarks, 120, 30)
     large = planned.set_index("job_id").loc[small["job_id"]].reset_index()[list(PLAN_COLUMNS)]
     pd.testing.assert_frame_equal(small, large)
-    assert (planned[planned["kind"] != "metadata"]["position"].sort_values() == np.arange(500)).all()
+    assert (planned[planned["kind"] != "metadata"]["position"].sort_values() == np.arange(320)).all()
 
 
 def test_the_plan_depends_on_the_seed_alone(benchmarks):
@@ -220,7 +221,7 @@ def test_variants_of_a_template_differ_in_literals_only(planned):
     # A negative number that becomes positive loses its sign, which counts as structure here
     assert (kinds == 1).mean() > 0.95
     several = data.groupby("template")["query"].nunique()
-    assert (several > 1).sum() > 50
+    assert (several > 1).sum() > 40
 
 
 def test_texts_are_trinos_sql(planned):
@@ -238,7 +239,7 @@ def test_texts_are_trinos_sql(planned):
 
 def test_prepared_statements_have_one_value_per_question_mark(planned):
     prepared = planned[planned["prepared_query"].notna()]
-    assert len(prepared) > 8
+    assert len(prepared) > 3
     for row in prepared.itertuples():
         values = re.sub(r"'[^']*'", "0", row.query.partition(" USING ")[2])
         assert values.count(",") + 1 == row.prepared_query.count("?") > 0

@@ -19,15 +19,21 @@ from augury.predictors.contract import CHECKSUMS_FILE, METADATA_FILE, validate_i
 ROWS = 30
 
 
-@pytest.fixture(params=["physics_trees", "original"])
-def predictor(request: pytest.FixtureRequest, pdf_predictors: dict[str, BoundedRegression]) -> BoundedRegression:
-    return pdf_predictors[request.param]
+@pytest.fixture(params=["physics_trees", "original", "query_cost"])
+def predictor(request: pytest.FixtureRequest) -> Any:
+    if request.param == "query_cost":
+        return request.getfixturevalue("trained_query_cost").predictor
+    return request.getfixturevalue("pdf_predictors")[request.param]
 
 
 @pytest.fixture
-def frame(predictor: Any, pdf_features: SimpleNamespace) -> pd.DataFrame:
+def frame(predictor: Any, request: pytest.FixtureRequest) -> pd.DataFrame:
+    if predictor.metadata.predictor == "query_cost":
+        table = request.getfixturevalue("trained_query_cost").requests
+    else:
+        table = request.getfixturevalue("pdf_features").holdout
     # Fewer rows than the whole holdout: some checks predict once per column
-    return pdf_features.holdout[[column.name for column in predictor.metadata.inputs]].head(ROWS)
+    return table[[column.name for column in predictor.metadata.inputs]].head(ROWS)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from augury.errors import UserError
 from augury.predictors.contract import ColumnSpec, Metadata, Predictor, validate_input
 from augury.predictors.monomials import Monomial, with_monomials
+from augury.predictors.onnx_graph import open_graph
 
 SPECIFICATION_FILE = "specification.json"
 ONNX_FILE = "model.onnx"
@@ -269,20 +270,12 @@ class BoundedRegression(Predictor):
 
 
 def tree_engine(trees: str | bytes) -> Any:
-    """Open trees: a LightGBM booster from its text format, or an onnxruntime session.
-
-    Sessions get one thread: several would add up trees in an order that depends on the batch.
-    """
+    """Open trees: a LightGBM booster from its text format, or an onnxruntime session."""
     if isinstance(trees, str):
         import lightgbm
 
         return lightgbm.Booster(model_str=trees)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(trees, options, providers=["CPUExecutionProvider"])
+    return open_graph(trees)
 
 
 def point_prediction(specification: Specification, trees: Any, table: pd.DataFrame, codes: np.ndarray) -> np.ndarray:

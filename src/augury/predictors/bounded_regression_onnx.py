@@ -7,6 +7,7 @@ import numpy as np
 
 from augury.predictors.bounded_regression import Specification, level_name, one_hot_name
 from augury.predictors.monomials import Monomial
+from augury.predictors.onnx_graph import Graph
 
 OPSET = 15
 ML_OPSET = 3
@@ -30,7 +31,7 @@ def export_onnx(specification: Specification, trees: str | bytes) -> bytes:
     import onnx
     from onnx import TensorProto, helper
 
-    graph = _Graph()
+    graph = Graph()
     codes = graph.node(
         "LabelEncoder", [specification.category], domain="ai.onnx.ml",
         keys_strings=list(specification.categories), values_int64s=list(range(len(specification.categories))),
@@ -81,39 +82,7 @@ def export_onnx(specification: Specification, trees: str | bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-class _Graph:
-    """Collects nodes and constants and names their outputs."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
-
-    def node(
-        self,
-        operator: str,
-        inputs: list[str],
-        output: str | None = None,
-        domain: str = "",
-        **attributes: Any,
-    ) -> str:
-        from onnx import helper
-
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], name=f"{name}_node", domain=domain, **attributes))
-        return name
-
-    def constant(self, value: np.ndarray) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(value, name))
-        return name
-
-    def cast(self, value: str, kind: int) -> str:
-        return self.node("Cast", [value], to=kind)
-
-
-def _mask(graph: _Graph, specification: Specification, codes: str) -> str:
+def _mask(graph: Graph, specification: Specification, codes: str) -> str:
     """Blank numbers that mean nothing for the row's category."""
     ignored = np.array([[name in names for name in specification.numbers] for names in specification.ignored])
     flat = graph.node("Reshape", [codes, graph.constant(np.array([-1]))])
@@ -121,7 +90,7 @@ def _mask(graph: _Graph, specification: Specification, codes: str) -> str:
     return graph.node("Where", [rows, graph.constant(np.array([[np.nan]])), "numbers"])
 
 
-def _monomial(graph: _Graph, monomial: Monomial, columns: dict[str, str]) -> str:
+def _monomial(graph: Graph, monomial: Monomial, columns: dict[str, str]) -> str:
     # Same operations in the same order as Monomial.expression
     value = columns[monomial.numerator[0]]
     for name in monomial.numerator[1:]:
@@ -134,7 +103,7 @@ def _monomial(graph: _Graph, monomial: Monomial, columns: dict[str, str]) -> str
     return value
 
 
-def _prior(graph: _Graph, specification: Specification, columns: dict[str, str], codes: str) -> str:
+def _prior(graph: Graph, specification: Specification, columns: dict[str, str], codes: str) -> str:
     prior = specification.prior
     zero = graph.constant(np.array([[0.0]]))
     flat = graph.node("Reshape", [codes, graph.constant(np.array([-1]))])
@@ -151,7 +120,7 @@ def _prior(graph: _Graph, specification: Specification, columns: dict[str, str],
     return total
 
 
-def _bounds(graph: _Graph, specification: Specification, point: str, codes: str) -> None:
+def _bounds(graph: Graph, specification: Specification, point: str, codes: str) -> None:
     from onnx import TensorProto
 
     margins = specification.margins
@@ -171,7 +140,7 @@ def _bounds(graph: _Graph, specification: Specification, point: str, codes: str)
         )
 
 
-def _trees(graph: _Graph, trees: str | bytes, matrix: str, specification: Specification) -> str:
+def _trees(graph: Graph, trees: str | bytes, matrix: str, specification: Specification) -> str:
     if isinstance(trees, bytes):
         import onnx
 

@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.model_training import boosted_trees, regression_baselines
+from augury.pipelines.model_training import boosted_classifier, boosted_trees, query_baselines, regression_baselines
 
 
 def create_pipeline() -> Pipeline:
     """Model training of all predictors, one namespace each."""
-    return pdf_memory()
+    return pdf_memory() + query_cost()
 
 
 def pdf_memory() -> Pipeline:
@@ -35,5 +35,44 @@ def pdf_memory() -> Pipeline:
         ],
         inputs={"provenance"},
         namespace="pdf_memory",
+        tags=["model_training", "tracked"],
+    )
+
+
+def query_cost() -> Pipeline:
+    """Classifier, regression beside it, calibration, operating points; and the rules they have to beat."""
+    return Pipeline(
+        [
+            Node(
+                boosted_classifier.train_query_cost,
+                inputs=[
+                    "features_matrix",
+                    "features_history",
+                    "report_features",
+                    "report_zero_cost",
+                    "report_data",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "report_training"],
+                name="train",
+            ),
+            Node(
+                query_baselines.predict_baselines,
+                inputs=[
+                    "features_matrix",
+                    "features_keys",
+                    "primary_sampled",
+                    "report_features",
+                    "params:baselines",
+                    "params:seed",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="query_cost",
         tags=["model_training", "tracked"],
     )
