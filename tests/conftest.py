@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,8 @@ from augury.predictors.bounded_regression import BoundedRegression
 # No limit per example, because machines that run tests are busy, and the same examples on each of them
 hypothesis.settings.register_profile("augury", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("augury")
+
+REPOSITORY = Path(__file__).parents[1]
 
 PROVENANCE = {"git_commit": None, "created_at": "2026-01-01T00:00:00+00:00", "versions": {"augury": "0.1.0"}}
 
@@ -85,6 +88,44 @@ def train_pdf_memory(pdf_features: SimpleNamespace) -> Any:
 def pdf_predictors(train_pdf_memory: Any) -> dict[str, BoundedRegression]:
     """A trained ``pdf_memory`` per recipe."""
     return {recipe: train_pdf_memory(recipe)[0] for recipe in RECIPES}
+
+
+# --- query_cost, from a sample of the committed log to a saved predictor ---
+
+
+@pytest.fixture(scope="session")
+def query_cost_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small ``query_cost``, trained by the nodes of the pipeline; read-only by convention."""
+    import yaml
+
+    from augury.pipelines.data_engineering import boundary_sampling, query_log, query_sources, zero_cost
+    from augury.pipelines.feature_engineering import query_history, query_keys
+    from augury.pipelines.feature_engineering.query_log import build_features
+    from augury.pipelines.model_training.boosted_classifier import BoostedClassifierModel, train_query_cost
+    from augury.predictors.query_features import QueryFeatures
+
+    seed = 3
+    configured = yaml.safe_load((REPOSITORY / "conf/base/parameters/query_cost.yml").read_text())["query_cost"]
+    label = query_log.QueryLabel.model_validate(configured["label"])
+    features = QueryFeatures.model_validate(configured["features"])
+    raw = pd.read_parquet(REPOSITORY / "data/01_raw/query_cost/query_log.parquet")
+    log, _ = query_sources.adapt_log(raw, query_sources.QuerySource(row_share=0.05), seed)
+    categories = zero_cost.classify_log(log, zero_cost.ZeroCost(rule="point"), label)
+    filters = query_log.QueryFilters.model_validate(configured["filters"])
+    split = query_log.QuerySplit.model_validate(configured["split"])
+    labelled, data = query_log.label_log(log, categories, label, filters, split)
+    sampling = boundary_sampling.BoundarySampling.model_validate(configured["sampling"])
+    sampled, _ = boundary_sampling.sample_train(labelled, label, sampling, seed)
+    keys = query_keys.fingerprint_log(labelled, features)
+    daily = query_history.daily_statistics(keys, features)
+    history = query_history.take_snapshots(daily, keys, sampled, features)
+    matrix, account = build_features(sampled, history, features, seed)
+    trees = {"rounds": 30, "max_depth": 3}
+    model = BoostedClassifierModel.model_validate({"folds": 0, "classifier": trees, "regressor": trees, "threads": 1})
+    predictor, _ = train_query_cost(matrix, history, account, categories, data, model, seed, PROVENANCE)
+    folder = tmp_path_factory.mktemp("models") / "query_cost"
+    predictor.save(folder)
+    return folder
 
 
 # --- frame engines ---

@@ -1,30 +1,38 @@
-"""`python -m augury`: ask a trained predictor from a shell."""
+"""`python -m augury`: ask a trained predictor from a shell, or let it answer over HTTP."""
 
 import importlib
 import logging
 import pkgutil
 import sys
+from types import ModuleType
+from typing import Any
 
 import click
 
-from augury import commands
+from augury import commands, services
 from augury.errors import UserError
+from augury.extras import missing_extra
 from augury.parameters import near_matches
 
 
 class PredictorCommands(click.Group):
-    """One command per module of :mod:`augury.commands`, imported only when it is asked for."""
+    """One command per module of a package, imported only when it is asked for."""
+
+    def __init__(self, *args: Any, package: ModuleType, **attributes: Any) -> None:
+        """Take the package, for example :mod:`augury.commands`."""
+        super().__init__(*args, **attributes)
+        self._package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the predictors that can be asked."""
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+        """Names of the predictors that the package knows."""
+        return sorted(module.name for module in pkgutil.iter_modules(self._package.__path__) if not module.ispkg)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a predictor's command."""
         names = self.list_commands(ctx)
         if cmd_name not in names:
             raise click.ClickException(f"There is no predictor '{cmd_name}'. {near_matches(cmd_name, names)}")
-        command: click.Command = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{self._package.__name__}.{cmd_name}").command
         return command
 
 
@@ -33,9 +41,14 @@ def cli() -> None:
     """Augury's predictors from the command line; `kedro run` trains them."""
 
 
-@cli.group(cls=PredictorCommands)
+@cli.group(cls=PredictorCommands, package=commands)
 def predict() -> None:
     """Ask a trained predictor."""
+
+
+@cli.group(cls=PredictorCommands, package=services)
+def serve() -> None:
+    """Answer over HTTP with a trained predictor."""
 
 
 def main() -> None:
@@ -46,6 +59,12 @@ def main() -> None:
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        hint = missing_extra(error)
+        if hint is None:
+            raise
+        click.echo(f"Error: {hint}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,17 @@ def test_training_leaves_model_metrics_and_report(trained_project):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--pipelines=data_engineering",),
+        ("--pipelines=data_engineering", "--namespaces=pdf_memory"),
         ("--pipelines=feature_engineering", "--namespaces=pdf_memory"),
         ("--pipelines=model_training", "--namespaces=pdf_memory"),
         ("--pipelines=evaluation", "--namespaces=pdf_memory"),
         ("--pipelines=training", "--namespaces=pdf_memory", "--params=pdf_memory.seed=7"),
-        ("--pipelines=training", "--params=pdf_memory.model.recipe=original", "--runner=ThreadRunner"),
+        (
+            "--pipelines=training",
+            "--namespaces=pdf_memory",
+            "--params=pdf_memory.model.recipe=original",
+            "--runner=ThreadRunner",
+        ),
     ],
     ids=" ".join,
 )
@@ -96,7 +101,7 @@ def test_bad_data_is_refused_before_anything_is_written(project, spoil, expected
     catalog.write_text(f"pdf_memory.jobs: {entry}\n")
     before = project.files()
     try:
-        done = project.kedro("run", "--pipeline=training")
+        done = project.kedro("run", "--pipeline=training", "--namespaces=pdf_memory")
     finally:
         catalog.unlink()
     assert done.returncode == 1
@@ -111,7 +116,7 @@ def test_an_enforced_gate_that_fails_ends_with_its_own_exit_code(trained_project
     (copied.folder / "conf/test/parameters/gates.yml").write_text(
         "pdf_memory: {gates: {enforce: true, mae: {max: 0.001}}}\n"
     )
-    done = copied.kedro("run", "--pipelines=evaluation", "--env=test")
+    done = copied.kedro("run", "--pipelines=evaluation", "--namespaces=pdf_memory", "--env=test")
     assert done.returncode == 99, done.stderr
     assert "mae" in message(done)
     assert not gates.exists()
@@ -127,7 +132,7 @@ def test_synthetic_collection_then_training_without_mlflow(tmp_path):
         ("--pipelines=collection", chosen),
         ("--pipelines=training", "--params=pdf_memory.split.document_share=1.0"),
     ):
-        done = project.kedro("run", "--env=test", *arguments)
+        done = project.kedro("run", "--env=test", "--namespaces=pdf_memory", *arguments)
         assert done.returncode == 0, done.stderr
     assert not list(project.folder.rglob("mlflow.db"))
     metadata = load_predictor(project.folder / "data/test/06_models/pdf_memory").metadata

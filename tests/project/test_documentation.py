@@ -21,8 +21,10 @@ def test_every_pipeline_is_in_the_readme(name):
     assert f"`{name}`" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "conf/README.md", *(f"docs/{name}" for name in (
-    "pdf_memory.md", "results.md", "benchmarks.md", "serving.md", "adding_a_predictor.md"))])  # fmt: skip
+PAGES = "pdf_memory query_cost results benchmarks serving adding_a_predictor".split()
+
+
+@pytest.mark.parametrize("page", ["README.md", "conf/README.md", *(f"docs/{name}.md" for name in PAGES)])
 def test_links_lead_somewhere(page):
 
     path = REPOSITORY / page

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from workspace import make_project
+from workspace import make_project, s3_server
 
 pytestmark = pytest.mark.slow
 
@@ -26,63 +26,38 @@ def test_the_catalog_of_every_environment_resolves(project, env):
 @pytest.fixture(scope="module")
 def local_metrics(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("local"))
-    done = project.kedro("run", "--pipelines=training", QUICK)
+    done = project.kedro("run", "--pipelines=training", "--namespaces=pdf_memory", QUICK)
     assert done.returncode == 0, done.stderr
     return json.loads((project.folder / "data" / METRICS).read_text())
 
 
 @pytest.mark.spark
 def test_spark_frames_give_the_same_figures(project, local_metrics):
-    done = project.kedro("run", "--pipelines=training", "--env=spark", QUICK)
+    done = project.kedro("run", "--pipelines=training", "--namespaces=pdf_memory", "--env=spark", QUICK)
     assert done.returncode == 0, done.stderr
     assert json.loads((project.folder / "data/spark" / METRICS).read_text()) == local_metrics
     assert (project.folder / "data/spark/03_primary/pdf_memory/jobs.parquet").is_dir()
 
 
 def test_s3_holds_the_whole_lake(project, local_metrics):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        credentials = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }
-        _upload(project.folder / "data/01_raw/pdf_memory/jobs.parquet", credentials)
+    with s3_server() as s3:
+        s3.upload(project.folder / "data/01_raw/pdf_memory/jobs.parquet", "01_raw/pdf_memory/jobs.parquet")
         folder = project.folder / "data"
         local_files = {path for path in project.files() if path.parts[1].startswith("0") and path.parts[1] != "01_raw"}
         for pipeline in ("training", "evaluation"):  # the second reads the model back from S3
             done = project.kedro(
-                "run", f"--pipelines={pipeline}", "--env=s3", QUICK, AUGURY_LAKE="s3://lake", **credentials
+                "run",
+                f"--pipelines={pipeline}",
+                "--namespaces=pdf_memory",
+                "--env=s3",
+                QUICK,
+                **s3.environment,
             )
             assert done.returncode == 0, done.stderr
-        filesystem = _filesystem(credentials)
+        filesystem = s3.filesystem()
         assert json.loads(filesystem.cat_file(f"s3://lake/{METRICS}")) == local_metrics
         with filesystem.open("s3://lake/04_feature/pdf_memory/holdout.parquet") as file:
             assert len(pd.read_parquet(file)) == local_metrics["n_test"]
         after = {path for path in project.files() if path.parts[1].startswith("0") and path.parts[1] != "01_raw"}
         assert after == local_files, "nothing of an S3 run stays on the local disk"
         assert folder.exists()
-    finally:
-        server.stop()
-
-
-def _filesystem(credentials):
-    import s3fs
-
-    return s3fs.S3FileSystem(
-        key="test",
-        secret="test",
-        client_kwargs={"endpoint_url": credentials["AWS_ENDPOINT_URL"]},
-        skip_instance_cache=True,
-    )
-
-
-def _upload(path, credentials):
-    filesystem = _filesystem(credentials)
-    filesystem.mkdir("lake")
-    filesystem.put_file(str(path), "lake/01_raw/pdf_memory/jobs.parquet")

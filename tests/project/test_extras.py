@@ -9,6 +9,8 @@ from augury.extras import EXTRAS, missing_extra
 
 pytestmark = pytest.mark.slow
 
+COLLECTION = ("--pipelines=collection", "--namespaces=pdf_memory")
+
 
 def kedro_without(module, project, *arguments, **environment):
     code = f"""
@@ -30,10 +32,10 @@ main()
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("pyspark", ("--env=spark",)),
-        ("s3fs", ("--env=s3",)),
-        ("pikepdf", ("--pipelines=collection", "--params=pdf_memory.collection.corpus_folder=corpus")),
-        ("pypdfium2", ("--pipelines=collection", "--env=test", "--params=pdf_memory.collection.corpus_folder=corpus")),
+        ("pyspark", ("--env=spark", "--namespaces=pdf_memory")),
+        ("s3fs", ("--env=s3", "--namespaces=pdf_memory")),
+        ("pikepdf", (*COLLECTION, "--params=pdf_memory.collection.corpus_folder=corpus")),
+        ("pypdfium2", (*COLLECTION, "--env=test", "--params=pdf_memory.collection.corpus_folder=corpus")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -47,7 +49,9 @@ def test_the_extra_is_named(project, module, arguments):
 
 @pytest.mark.parametrize("module", ["pyspark", "s3fs", "pikepdf", "pypdfium2", "torch", "transformers"])
 def test_training_works_without(project, module):
-    done = kedro_without(module, project, "run", "--pipelines=data_engineering", "--env=test")
+    done = kedro_without(
+        module, project, "run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test"
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -25,10 +25,10 @@ def test_killing_a_run_leaves_a_model(trained_project, tmp_path):
     model = project.folder / "data/test/06_models/pdf_memory"
     frame = pd.DataFrame(load_predictor(model).example)
     start = time.monotonic()
-    assert project.kedro("run", "--pipelines=model_training", "--env=test").returncode == 0
+    assert project.kedro("run", "--pipelines=model_training", "--namespaces=pdf_memory", "--env=test").returncode == 0
     duration = time.monotonic() - start
     for share in MOMENTS:
-        running = project.start("run", "--pipelines=model_training", "--env=test")
+        running = project.start("run", "--pipelines=model_training", "--namespaces=pdf_memory", "--env=test")
         time.sleep(share * duration)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()

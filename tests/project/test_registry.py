@@ -45,8 +45,8 @@ def test_node_modules_are_pure(node):
 def test_every_parameter_is_declared_by_a_typed_node():
     declared = declared_parameters(NODES)
     assert all(hint is not typing.Any for hint in declared.values())
-    tree = yaml.safe_load((BASE / "parameters" / "pdf_memory.yml").read_text(encoding="utf-8"))
-    keys = {f"pdf_memory.{key}" for key in tree["pdf_memory"]}
+    trees = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (BASE / "parameters").glob("*.yml")]
+    keys = {f"{predictor}.{key}" for tree in trees for predictor, block in tree.items() for key in block}
     assert keys == set(declared)
 
 
@@ -63,7 +63,7 @@ def test_what_crosses_stages_is_persisted(project):
     bootstrap_project(project.folder)
     with KedroSession.create(project.folder) as session:
         catalog = session.load_context().catalog
-        for stage in TRAINING:
+        for stage in (*TRAINING, "monitoring"):
             for name in PIPELINES[stage].inputs():
                 if not name.startswith("params:"):
                     assert name in catalog, name

@@ -39,13 +39,13 @@ def test_registry_list_imports_nothing_heavy(project):
 
 
 def test_a_trivial_slice_imports_nothing_heavy(trained_project):
-    arguments = ("run", "--pipelines=feature_engineering", "--env=test")
+    arguments = ("run", "--pipelines=feature_engineering", "--namespaces=pdf_memory", "--env=test")
     assert not imported_by(command(*arguments), trained_project.folder) & HEAVY
 
 
 def test_validating_raw_data_imports_no_model_library(project):
     # Kedro's adapter for validators looks whether they are Pandera's Spark schemas, which imports pyspark (0.2 s)
-    arguments = ("run", "--pipelines=data_engineering", "--env=test")
+    arguments = ("run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test")
     assert not imported_by(command(*arguments), project.folder) & (HEAVY - {"pyspark"})
 
 

@@ -4,10 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
+RAW = (Path("data/01_raw/pdf_memory/jobs.parquet"), Path("data/01_raw/query_cost/query_log.parquet"))
+"""The committed samples that `training` reads."""
 KEDRO = Path(sys.executable).with_name("kedro")
 
 
@@ -54,7 +59,54 @@ def make_project(folder: Path) -> Project:
     (folder / "src").mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(REPOSITORY / name, folder / name)
-    raw = Path("data/01_raw/pdf_memory/jobs.parquet")
-    (folder / raw).parent.mkdir(parents=True)
-    shutil.copy(REPOSITORY / raw, folder / raw)
+    for raw in RAW:
+        (folder / raw).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / raw, folder / raw)
     return Project(folder)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket `lake` of an S3 server on loopback, and the environment that leads to it."""
+
+    endpoint: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "AUGURY_LAKE": "s3://lake",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        return {"key": "test", "secret": "test", "client_kwargs": {"endpoint_url": self.endpoint}}
+
+    def filesystem(self) -> Any:
+        import s3fs
+
+        return s3fs.S3FileSystem(**self.credentials, skip_instance_cache=True)
+
+    def upload(self, path: Path, key: str) -> None:
+        self.filesystem().put_file(str(path), f"lake/{key}")
+
+
+@contextmanager
+def s3_server() -> Iterator[Bucket]:
+    """A server that speaks S3, with an empty bucket `lake`."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        bucket = Bucket(f"http://{host}:{port}")
+        # moto keeps its buckets in the process: an earlier server's may still be there
+        if not bucket.filesystem().exists("lake"):
+            bucket.filesystem().mkdir("lake")
+        yield bucket
+    finally:
+        server.stop()

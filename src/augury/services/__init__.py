@@ -1,0 +1,1 @@
+"""What `python -m augury serve <predictor>` does, one module per predictor, beside the packages that do it."""

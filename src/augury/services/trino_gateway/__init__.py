@@ -1,0 +1,1 @@
+"""The HTTP service that Trino Gateway asks where a query shall run (``rulesType: EXTERNAL``)."""
