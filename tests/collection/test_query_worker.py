@@ -127,17 +127,17 @@ def test_the_setup_is_not_measured(run):
 def test_cpu_seconds_are_exact_while_the_limit_is_watched():
     """Against the clock of the only thread, which no timer makes coarse."""
     driver = f"""
-import importlib.util, signal, time
+import importlib.util, signal, statistics, time
 specification = importlib.util.spec_from_file_location("query_worker", {str(WORKER)!r})
 worker = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(worker)
 signal.setitimer(signal.ITIMER_PROF, 100)
-worst = 0.0
-for _ in range(30):
+errors = []
+for _ in range(31):
     process, thread = worker._cpu(), time.thread_time()
     sum(range(100_000))  # looks at no clock: that alone would bring a coarse one up to date
-    worst = max(worst, abs(worker._cpu() - process - (time.thread_time() - thread)))
-print(worst)
+    errors.append(abs(worker._cpu() - process - (time.thread_time() - thread)))
+print(statistics.median(errors))  # a coarse clock is wrong by milliseconds nearly always; a busy machine now and then
 """
     result = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, check=True)
     assert float(result.stdout) < 0.001
