@@ -1,6 +1,6 @@
 """Print a predictor's figures of the last run as Markdown, for docs/results.md.
 
-python benchmarks/results_page.py pdf_memory [data/08_reporting]
+python benchmarks/results_page.py pdf_memory|query_cost [data/08_reporting]
 """
 
 import argparse
@@ -29,6 +29,46 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows])
 
 
+def gate_rows(gates: list[dict[str, Any]]) -> str:
+    """The gates as a table."""
+    rows = [[row["metric"], row["value"], row["rule"], "met" if row["passed"] else "missed"] for row in gates]
+    return table(["gate", "value", "rule", ""], rows)
+
+
+def print_binary(metrics: dict[str, Any], gates: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> None:
+    """Print the figures of a binary predictor: every subset with intervals, then the baselines beside it."""
+    intervals = metrics["intervals"]
+
+    def shown(name: str) -> str:
+        if metrics.get(name) is None:
+            return ""
+        ends = intervals.get(name)
+        return f"{metrics[name]:.4f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")
+
+    print(f"{metrics['n_train']:,} training rows, seed {metrics['seed']}.\n")
+    subsets = list(dict.fromkeys(row["subset"] for row in baselines))
+    prefixes = {subset: "" if place == 0 else f"{subset}_" for place, subset in enumerate(subsets)}
+    points = [name.removeprefix("threshold_") for name in metrics if name.startswith("threshold_")]
+    scores = ["roc_auc", "pr_auc", "ece", "brier"]
+    rows = [
+        [name, metrics.get(f"{prefix}n") or metrics.get("n_test"), metrics[f"{prefix}positives"]]
+        + [shown(prefix + score) for score in scores]
+        for name, prefix in prefixes.items()
+    ]
+    print(table(["rows", "n", "positive", *scores], rows), "\n")
+    decisions = ["recall", "precision", "f1", "nec", "positive_share", "weighted_recall"]
+    for point in points:
+        print(f"At `{point}` (threshold {metrics[f'threshold_{point}']:.4f}):\n")
+        rows = [
+            [name, *(shown(f"{prefix}{decision}_{point}") for decision in decisions)]
+            for name, prefix in prefixes.items()
+        ]
+        print(table(["rows", *decisions], rows), "\n")
+    print(gate_rows(gates), "\n")
+    columns = ["subset", "model", "roc_auc", "pr_auc", "nec", "recall", "precision", "positive_share"]
+    print(table(columns, [[row.get(name) for name in columns] for row in baselines]))
+
+
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -41,6 +81,9 @@ def main() -> None:
         return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
     metrics = read("metrics")
+    if "roc_auc" in metrics:
+        print_binary(metrics, read("gates"), read("baselines"))
+        return
     print(
         f"{metrics['n_train']:,} training rows ({metrics['n_train_groups']} groups), "
         f"{metrics['n_test']:,} held-out rows ({metrics['n_test_groups']} groups), "
@@ -49,8 +92,7 @@ def main() -> None:
     intervals = metrics["intervals"]
     rows = [[name, metrics[name], *intervals.get(name, ("", ""))] for name in SHOWN if name in metrics]
     print(table(["metric", "value", "lower", "upper"], rows), "\n")
-    gates = [[row["metric"], row["value"], row["rule"], "met" if row["passed"] else "missed"] for row in read("gates")]
-    print(table(["gate", "value", "rule", ""], gates), "\n")
+    print(gate_rows(read("gates")), "\n")
     columns = "model mae mae_lower mae_upper r2 mape_pct under_rate allocation_ratio mae_ratio".split()
     print(table(columns, [[row[name] for name in columns] for row in read("baselines")]), "\n")
     slices = read("slices")

@@ -123,7 +123,7 @@ def train_query_cost(
     )
     rows = training_rows(features_matrix, numbers, unit, model)
     facts = rows.facts()
-    _check_rows(rows, facts, model)
+    _check_rows(facts)
     vocabulary = rows.fit_vocabulary(model.vocabulary)
     folds = [_fold(rows, *selections, model, seed) for selections in fold_selections(rows.dates(), model)]
     train, validation = Selection("train"), Selection("validation")
@@ -210,13 +210,15 @@ def fold_selections(dates: list[str], model: BoostedClassifierModel) -> list[tup
 
     Returns:
         Per fold: the days to fit on, the days right after them that stop the fit, and the next block of days, which is
-        predicted.
+        predicted. A short log gets fewer folds than asked for, or none.
     """
-    if not model.folds:
+    # The first block must leave a day to fit on and a day to stop on
+    folds = min(model.folds, len(dates) // 2 - 1)
+    if folds < 2:
         return []
-    blocks = np.array_split(np.array(dates, dtype=object), model.folds + 1)
+    blocks = np.array_split(np.array(dates, dtype=object), folds + 1)
     selections = []
-    for fold in range(1, model.folds + 1):
+    for fold in range(1, folds + 1):
         past = [str(date) for block in blocks[:fold] for date in block]
         stopping = min(max(1, round(model.stopping_share * len(past))), len(past) - 1)
         selections.append(
@@ -295,19 +297,11 @@ def calibration_error(probability: np.ndarray, heavy: np.ndarray, weight: np.nda
     return float(np.abs(gap).sum() / weight.sum())
 
 
-def _check_rows(rows: TrainingRows, facts: dict[str, Any], model: BoostedClassifierModel) -> None:
+def _check_rows(facts: dict[str, Any]) -> None:
     if not 0 < facts["heavy"] < facts["rows"]:
         raise UserError(
             f"{PREDICTOR}.features_matrix: {facts['heavy']} of {facts['rows']} training rows are heavy; a classifier "
             f"needs both kinds. Check {PREDICTOR}.label and {PREDICTOR}.split."
-        )
-    days = len(rows.dates())
-    # The first block must leave a day to fit on and a day to stop on
-    if model.folds and days < 2 * (model.folds + 1):
-        raise UserError(
-            f"{PREDICTOR}.features_matrix: {days} training days are too few for {model.folds} forward-chaining folds, "
-            f"which need {2 * (model.folds + 1)}; lower {PREDICTOR}.model.folds (0: no cross-validation) or bring more "
-            "days."
         )
 
 
