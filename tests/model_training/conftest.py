@@ -1,5 +1,6 @@
 """A small feature matrix of queries whose costs follow a rule, for everything that trains on one."""
 
+import hashlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,6 +37,7 @@ def simulate_matrix(rows=2400, days=30, templates=60, seed=0):
     numbers["tables_sum_median_input_bytes"] = (data * 1e6).astype(np.float32)
     known = template % 2 == 0
     numbers["template_p50_cpu"] = np.where(known, np.exp(size[template]), np.nan).astype(np.float32)
+    numbers["template_seen"] = known.astype(np.float32)
     words = np.array([f"w{number}" for number in range(80)] + [f"w{number}~w{number + 1}" for number in range(40)])
     terms = np.array([" ".join(sorted(random.choice(words, 25, replace=False))) for _ in range(templates)])
     dates = pd.date_range("2026-01-01", periods=days).strftime("%Y-%m-%d").to_numpy()
@@ -52,7 +54,7 @@ def simulate_matrix(rows=2400, days=30, templates=60, seed=0):
             "user": "someone",
             "cpu_time_s": cpu,
             "peak_memory_gb": np.nan,
-            "template": [f"{number:016x}" for number in template],
+            "template": [hashlib.md5(bytes([number])).hexdigest()[:16] for number in template],
             "seen_template": known,
             "cold_user": False,
             "terms": terms[template],
@@ -98,6 +100,7 @@ def small_model(**changes):
         "classifier": trees,
         "regressor": trees,
         "folds": 3,
+        "fewest_heavy_templates": 10,
         "threads": 1,
     }
     return BoostedClassifierModel.model_validate(settings | changes)

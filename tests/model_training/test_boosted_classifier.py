@@ -56,7 +56,7 @@ def test_the_model_tells_heavy_rows_that_it_never_saw(trained, query_matrix):
     predictor, account = trained
     rows, heavy = held_out(query_matrix)
     probability = predictor.predict_matrix(rows)["probability"].to_numpy()
-    assert roc_auc_score(heavy, probability) > 0.93
+    assert roc_auc_score(heavy, probability) > 0.9
     # Calibrated on natural validation rows although training rows were thinned out
     assert probability.sum() == pytest.approx(heavy.sum(), rel=0.4)
     assert account["validation"]["calibration_error"] < 0.05
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_predictor_whatever_the_row_order(train, tr
     again, account = train(query_matrix.sample(frac=1, random_state=5))
     first, first_account = trained
     assert again.specification == first.specification
-    assert again.blend == first.blend and again.vocabulary == first.vocabulary
+    assert again.blends == first.blends and again.vocabulary == first.vocabulary
     assert again.onnx == first.onnx
     assert account == first_account
     assert again.metadata.data == first.metadata.data
@@ -148,6 +148,41 @@ def test_metadata_tell_what_the_model_was_trained_on(trained, query_matrix):
     assert len(metadata.features) == len(trained[0].feature_names)
 
 
+# --- new templates ---
+
+
+def test_new_templates_have_a_blend_and_a_calibration_of_their_own(trained, query_matrix):
+    predictor, account = trained
+    assert predictor.blends.new is not None and predictor.blends.new != predictor.blends.known
+    assert account["new_templates"]["templates"] == account["templates"]
+    rows, _ = held_out(query_matrix)
+    found = predictor.predict_matrix(rows)
+    unseen = (rows["template_seen"] == 0).to_numpy()
+    for blend, mask in ((predictor.blends.new, unseen), (predictor.blends.known, ~unseen)):
+        expected = blend.probability(found["margin"].to_numpy()[mask], found["log_cost"].to_numpy()[mask])
+        assert mask.any()
+        np.testing.assert_array_equal(found["probability"].to_numpy()[mask], expected)
+
+
+@pytest.mark.parametrize("changes", [{"template_parts": 0}, {"fewest_heavy_templates": 50}])
+def test_without_enough_heavy_templates_all_are_calibrated_alike(changes, train, query_matrix):
+    predictor, account = train(folds=0, **changes)
+    assert predictor.blends.new is None and account["new_templates"] is None
+    heavy = query_matrix["is_heavy"] & (query_matrix["split"] == "train")
+    assert account["heavy_templates"] == query_matrix.loc[heavy, "template"].nunique() < 50
+
+
+def test_rows_of_new_templates_make_the_trees_look_elsewhere(train, query_matrix):
+    """Half of the templates show their size in ``template_p50_cpu``; without it, the input data must tell."""
+    rows, heavy = held_out(query_matrix)
+    new = rows.assign(template_seen=np.float32(0), template_p50_cpu=np.float32("nan"))
+    areas = {}
+    for share in (0.0, 0.5):
+        predictor, _ = train(folds=0, new_template_share=share, template_parts=0, blend_weights=(1.0,))
+        areas[share] = roc_auc_score(heavy, predictor.predict_matrix(new)["probability"])
+    assert areas[0.5] > areas[0.0]
+
+
 # --- blend ---
 
 
@@ -160,29 +195,33 @@ def simulated_scores(noise_of_margin, noise_of_log_cost, rows=4000, seed=0):
             "date": random.choice(["2026-01-01", "2026-01-02", "2026-01-03"], rows),
             "is_heavy": heavy,
             "weight": 1.0,
-            "score_0": 2 * log_cost + random.normal(0, noise_of_margin, rows),
-            "score_1": log_cost + random.normal(0, noise_of_log_cost, rows),
+            "classifier": 2 * log_cost + random.normal(0, noise_of_margin, rows),
+            "regressor": log_cost + random.normal(0, noise_of_log_cost, rows),
         }
     )
 
 
+def blended(scores, model):
+    return fit_blend(scores, (scores["date"] == "2026-01-02").to_numpy(), model)
+
+
 def test_a_good_regression_gets_weight_and_a_bad_one_none():
     model = BoostedClassifierModel(blend_weights=(0.0, 0.5, 1.0))
-    assert fit_blend(simulated_scores(3.0, 0.1), model)[0].weight == 1.0
-    assert fit_blend(simulated_scores(1.0, 0.5), model)[0].weight == 0.5
-    bad, account = fit_blend(simulated_scores(0.1, 20.0), model)
+    assert blended(simulated_scores(3.0, 0.1), model)[0].weight == 1.0
+    assert blended(simulated_scores(1.0, 0.5), model)[0].weight == 0.5
+    bad, account = blended(simulated_scores(0.1, 20.0), model)
     assert bad.weight == 0.0
-    assert account["log_loss"]["0"] < account["log_loss"]["1"]
+    assert account["log_losses"]["0"] < account["log_losses"]["1"]
 
 
 def test_a_gain_that_is_too_small_leaves_the_regression_out():
     scores = simulated_scores(1.0, 0.5)
-    assert fit_blend(scores, BoostedClassifierModel(smallest_gain=0.9))[0].weight == 0.0
+    assert blended(scores, BoostedClassifierModel(smallest_gain=0.9))[0].weight == 0.0
 
 
 def test_a_single_validation_day_is_enough_for_a_blend():
     scores = simulated_scores(3.0, 0.1).assign(date="2026-01-01")
-    assert fit_blend(scores, BoostedClassifierModel())[0].weight == 0.75
+    assert blended(scores, BoostedClassifierModel())[0].weight == 0.75
 
 
 def test_log_loss_and_calibration_error_are_what_they_say():
@@ -216,7 +255,14 @@ def test_a_split_without_heavy_rows_is_a_user_error(split, what, train, query_ma
 
 @pytest.mark.parametrize(
     "changes",
-    [{"folds": 1}, {"blend_weights": (1.5,)}, {"blend_weights": ()}, {"calibration": "isotonic"}, {"cost_ratio": 0}],
+    [
+        {"folds": 1},
+        {"blend_weights": (1.5,)},
+        {"blend_weights": ()},
+        {"calibration": "isotonic"},
+        {"cost_ratio": 0},
+        {"template_parts": 1},
+    ],
 )
 def test_impossible_parameters_are_refused(changes):
     with pytest.raises(ValidationError):

@@ -33,6 +33,8 @@ SETTINGS = {
     "calibration": "isotonic_linear",
     # Both sets of trees have a part in every probability
     "blend_weights": (0.25,),
+    "template_parts": 2,
+    "fewest_heavy_templates": 2,
     "threads": 1,
 }
 

@@ -7,8 +7,8 @@ import pytest
 import xgboost
 
 from augury.predictors.onnx_graph import open_graph
-from augury.predictors.probability_calibration import ProbabilityCalibration
-from augury.predictors.query_cost import LARGEST_LOG_COST, QueryCostPredictor
+from augury.predictors.probability_calibration import ProbabilityCalibration, ScoreBlend
+from augury.predictors.query_cost import LARGEST_LOG_COST, Blends, QueryCostPredictor
 from augury.predictors.query_cost_onnx import export_onnx
 from augury.predictors.query_cost_trees import bare_booster, trees_matrix
 
@@ -40,6 +40,7 @@ def probe(predictor, rows=3000):
             [values, np.nextafter(values, np.float32(-np.inf)), np.nextafter(values, np.float32(np.inf))]
         )
         matrix[:, column] = random.choice(np.append(beside, np.float32(np.nan)), rows)
+    matrix[::3, numbers.index("template_seen")] = 0
     terms = [" ".join(random.permutation(predictor.vocabulary.terms)[: random.integers(0, 9)]) for _ in range(rows)]
     return pd.DataFrame(matrix, columns=numbers).assign(terms=terms)
 
@@ -48,6 +49,9 @@ def test_both_graphs_add_up_what_xgboost_adds_up(predictor):
     table = probe(predictor)
     expected = predictor.predict_matrix(table)
     assert expected["probability"].nunique() > 100
+    # Both blends have a part in it
+    assert predictor.blends.new is not None and predictor.blends.new != predictor.blends.known
+    assert 0.1 < (table["template_seen"] == 0).mean() < 0.9
     numbers = table[list(predictor.specification.numbers)].to_numpy(dtype=np.float32)
     features = trees_matrix(table, predictor.specification.numbers, predictor.vocabulary)
     terms = table[["terms"]].to_numpy(dtype=object)
@@ -108,7 +112,8 @@ def test_every_base_score_is_the_first_summand(objective, base):
     expected = booster.predict(data, output_margin=True)
     trees = bare_booster(booster)
     plain = ProbabilityCalibration()
-    graph = export_onnx(trees, trees, (0.0, 0.0, 1.0), plain, 1.0, LARGEST_LOG_COST, 4)
+    blend = ScoreBlend(weight=0.0, intercept=0.0, slope=1.0, calibration=plain)
+    graph = export_onnx(trees, trees, [blend], None, 1.0, LARGEST_LOG_COST, 4, (), with_text=False)
     found, probability = open_graph(graph).run(["margin", "probability"], {"features": matrix})
     np.testing.assert_array_equal(found[:, 0], expected)
     np.testing.assert_allclose(probability[:, 0], 1 / (1 + np.exp(-expected.astype(np.float64))), rtol=1e-12)
@@ -128,7 +133,7 @@ def test_a_comparison_notices_a_graph_of_another_model(predictor, trained_query_
         predictor.specification,
         predictor._trees,
         predictor.vocabulary,
-        predictor.blend.model_copy(update={"weight": 0.9}),
+        Blends(known=predictor.blends.known.model_copy(update={"weight": 0.9})),
         predictor.snapshot,
         predictor.onnx,
     )

@@ -61,6 +61,34 @@ class ProbabilityCalibration(BaseModel):
         return 1.0 / (1.0 + np.exp(-self.logit(score)))
 
 
+class ScoreBlend(BaseModel):
+    """From the margins of two models, a classifier and a regression, to a probability."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: float = Field(ge=0, le=1, description="of the regression's score; the classifier's margin has the rest")
+    intercept: float = Field(description="with slope: from the log cost to the logit scale")
+    slope: float
+    calibration: ProbabilityCalibration
+
+    def score(self, margin: np.ndarray, log_cost: np.ndarray) -> np.ndarray:
+        """Blended score on the logit scale, not calibrated yet.
+
+        Args:
+            margin: The classifier's margins, float64.
+            log_cost: The regression's predictions, float64.
+
+        Returns:
+            float64, shape (rows,).
+        """
+        scaled = log_cost * self.slope + self.intercept
+        return margin * (1.0 - self.weight) + scaled * self.weight
+
+    def probability(self, margin: np.ndarray, log_cost: np.ndarray) -> np.ndarray:
+        """Calibrated probability; see :meth:`score`."""
+        return self.calibration.probability(self.score(margin, log_cost))
+
+
 def fit_calibration(
     score: np.ndarray, positive: np.ndarray, weight: np.ndarray, method: Method
 ) -> ProbabilityCalibration:

@@ -14,10 +14,16 @@ from augury.errors import InputError, UserError
 from augury.predictors import query_columns as qc
 from augury.predictors.contract import ColumnSpec, Metadata, Predictor, validate_row
 from augury.predictors.onnx_graph import open_graph
-from augury.predictors.probability_calibration import ProbabilityCalibration
+from augury.predictors.probability_calibration import ScoreBlend
 from augury.predictors.query_classifier import QueryClassifier, executed_text
 from augury.predictors.query_cost_onnx import export_onnx
-from augury.predictors.query_cost_trees import booster_contributions, booster_margin, open_booster, trees_matrix
+from augury.predictors.query_cost_trees import (
+    TEMPLATE_SEEN,
+    booster_contributions,
+    booster_margin,
+    open_booster,
+    trees_matrix,
+)
 from augury.predictors.query_features import QueryFeatures, QueryRows, feature_names, featurise_rows
 from augury.predictors.query_golden import check_golden
 from augury.predictors.query_history import SNAPSHOT, HistorySnapshot
@@ -98,32 +104,38 @@ TORTURE_TEXTS = (
 """Texts that nobody sends, on which both runtimes must agree as well."""
 
 
-class ScoreBlend(BaseModel):
-    """From the margins of both sets of trees to a probability."""
+class Blends(BaseModel):
+    """From both sums of leaves to a probability, for queries of templates that were seen and of those that were not.
+
+    Of a new template less is known, and what the trees say of it is less sure; so it has a blend and a calibration of
+    its own.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    weight: float = Field(ge=0, le=1, description="of the regression's score; the classifier's margin has the rest")
-    intercept: float = Field(description="with slope: from the log cost to the logit scale")
-    slope: float
-    calibration: ProbabilityCalibration
+    known: ScoreBlend
+    new: ScoreBlend | None = Field(default=None, description="null: the same as for known templates")
 
-    def score(self, margin: np.ndarray, log_cost: np.ndarray) -> np.ndarray:
-        """Blended score on the logit scale, not calibrated yet.
+    def scores(self, margin: np.ndarray, log_cost: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Blended scores, and calibrated probabilities.
 
         Args:
             margin: The classifier's margins, float64.
             log_cost: The regression's predictions, float64.
+            unseen: Whether each row's template was never seen.
 
         Returns:
-            float64, shape (rows,).
+            Two float64 arrays of shape (rows,).
         """
-        scaled = log_cost * self.slope + self.intercept
-        return margin * (1.0 - self.weight) + scaled * self.weight
-
-    def probability(self, margin: np.ndarray, log_cost: np.ndarray) -> np.ndarray:
-        """Calibrated probability; see :meth:`score`."""
-        return self.calibration.probability(self.score(margin, log_cost))
+        score = self.known.score(margin, log_cost)
+        probability = self.known.calibration.probability(score)
+        if self.new is None:
+            return score, probability
+        other = self.new.score(margin, log_cost)
+        return (
+            np.where(unseen, other, score),
+            np.where(unseen, self.new.calibration.probability(other), probability),
+        )
 
 
 class QueryCostSpecification(BaseModel):
@@ -154,7 +166,7 @@ class QueryCostPredictor(Predictor):
         specification: QueryCostSpecification,
         trees: tuple[bytes, bytes],
         vocabulary: QueryVocabulary,
-        blend: ScoreBlend,
+        blends: Blends,
         snapshot: HistorySnapshot,
         onnx: tuple[bytes, bytes] | None = None,
         example: list[dict[str, Any]] | None = None,
@@ -166,7 +178,7 @@ class QueryCostPredictor(Predictor):
             specification: Features, thresholds, golden vectors.
             trees: Classifier and regression in XGBoost's UBJSON.
             vocabulary: Terms in the order of their columns.
-            blend: From both margins to a probability.
+            blends: From both sums of leaves to a probability.
             snapshot: The history that queries are looked up in.
             onnx: The exported graphs (matrix in; terms and numbers in); None: exported here.
             example: A few rows of input that show how to ask.
@@ -174,19 +186,25 @@ class QueryCostPredictor(Predictor):
         super().__init__(metadata, example)
         self.specification = specification
         self.vocabulary = vocabulary
-        self.blend = blend
+        self.blends = blends
         self.snapshot = snapshot
         self.classifier = QueryClassifier(specification.safe)
         self.onnx = onnx or self._export(trees)
         self._trees = trees
         self._classifier_trees, self._regressor_trees = (open_booster(booster) for booster in trees)
-        if {trees.num_features() for trees in (self._classifier_trees, self._regressor_trees)} != {self._columns}:
+        columns = [trees.num_features() for trees in (self._classifier_trees, self._regressor_trees)]
+        if columns != [self._columns, len(specification.numbers)]:
             raise UserError(f"The trees of query_cost are not those of its {self._columns} features and terms.")
         self._single = self._single_row_engine()
 
     @property
     def _columns(self) -> int:
         return len(self.specification.numbers) + len(self.vocabulary)
+
+    @property
+    def _unseen_at(self) -> int | None:
+        numbers = self.specification.numbers
+        return numbers.index(TEMPLATE_SEEN) if TEMPLATE_SEEN in numbers else None
 
     @property
     def features(self) -> QueryFeatures:
@@ -384,21 +402,25 @@ class QueryCostPredictor(Predictor):
         return featurise_rows(requests, self.snapshot, self.specification.features)
 
     def _scores(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        return self._combine(
-            *(booster_margin(trees, matrix) for trees in (self._classifier_trees, self._regressor_trees))
-        )
+        return self._combine(matrix, *self._sums(matrix))
+
+    def _sums(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.ascontiguousarray(matrix[:, : len(self.specification.numbers)])
+        return booster_margin(self._classifier_trees, matrix), booster_margin(self._regressor_trees, numbers)
 
     def _scores_of_single_row(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
         if self._single is None:
             return self._scores(matrix)
         margin, log_cost = self._single.run(["margin", "log_cost"], {"features": matrix})
-        return self._combine(margin[:, 0], log_cost[:, 0])
+        return self._combine(matrix, margin[:, 0], log_cost[:, 0])
 
-    def _combine(self, margin: np.ndarray, log_cost: np.ndarray) -> dict[str, np.ndarray]:
+    def _combine(self, matrix: np.ndarray, margin: np.ndarray, log_cost: np.ndarray) -> dict[str, np.ndarray]:
         margin, log_cost = margin.astype(np.float64), log_cost.astype(np.float64)
-        score = self.blend.score(margin, log_cost)
+        at = self._unseen_at
+        unseen = np.zeros(len(matrix), dtype=bool) if at is None else matrix[:, at] == 0.0
+        score, probability = self.blends.scores(margin, log_cost, unseen)
         return {
-            "probability": self.blend.calibration.probability(score),
+            "probability": probability,
             "cpu_seconds": np.exp(np.minimum(log_cost, LARGEST_LOG_COST)) * self.specification.cpu_threshold_s,
             "margin": margin,
             "log_cost": log_cost,
@@ -417,7 +439,7 @@ class QueryCostPredictor(Predictor):
         matrix = (random.random((rows, self._columns)) < 0.2).astype(np.float32)
         matrix[:, :numbers] = np.floor(np.exp(random.uniform(-3, 20, (rows, numbers))))
         matrix[random.random(matrix.shape) < 0.1] = np.nan
-        expected = [booster_margin(trees, matrix) for trees in (self._classifier_trees, self._regressor_trees)]
+        expected = self._sums(matrix)
         for row in range(rows):
             found = engine.run(["margin", "log_cost"], {"features": matrix[[row]]})
             if any(found[place][0, 0] != expected[place][row] for place in (0, 1)):
@@ -425,23 +447,26 @@ class QueryCostPredictor(Predictor):
         return engine
 
     def _export(self, trees: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-        def export(terms: tuple[str, ...] | None) -> bytes:
+        blends = [self.blends.known] if self.blends.new is None else [self.blends.known, self.blends.new]
+
+        def export(with_text: bool) -> bytes:
             return export_onnx(
                 *trees,
-                blend=(self.blend.weight, self.blend.intercept, self.blend.slope),
-                calibration=self.blend.calibration,
+                blends=blends,
+                unseen_at=self._unseen_at,
                 cpu_threshold_s=self.specification.cpu_threshold_s,
                 largest_log_cost=LARGEST_LOG_COST,
-                features=self._columns,
-                terms=terms,
+                numbers=len(self.specification.numbers),
+                terms=self.vocabulary.terms,
+                with_text=with_text,
             )
 
-        return export(None), export(self.vocabulary.terms)
+        return export(False), export(True)
 
     def _save(self, directory: Path) -> None:
         specification = self.specification.model_dump_json(indent=1)
         (directory / SPECIFICATION_FILE).write_text(specification + "\n", encoding="utf-8")
-        calibration = self.blend.model_dump_json(indent=1)
+        calibration = self.blends.model_dump_json(indent=1)
         (directory / CALIBRATION_FILE).write_text(calibration + "\n", encoding="utf-8")
         (directory / VOCABULARY_FILE).write_text(self.vocabulary.to_json(), encoding="utf-8")
         for name, content in zip(
@@ -456,7 +481,7 @@ class QueryCostPredictor(Predictor):
         try:
             specification = QueryCostSpecification.model_validate_json(_text(directory / name))
             name = CALIBRATION_FILE
-            blend = ScoreBlend.model_validate_json(_text(directory / name))
+            blends = Blends.model_validate_json(_text(directory / name))
             name = VOCABULARY_FILE
             vocabulary = QueryVocabulary.from_json(_text(directory / name))
             name = HISTORY_FILE
@@ -477,7 +502,7 @@ class QueryCostPredictor(Predictor):
             specification,
             (content[CLASSIFIER_FILE], content[REGRESSOR_FILE]),
             vocabulary,
-            blend,
+            blends,
             snapshot,
             (content[ONNX_FILE], content[TEXT_ONNX_FILE]),
         )

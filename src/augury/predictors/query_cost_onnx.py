@@ -1,4 +1,4 @@
-"""ONNX export of ``query_cost``: XGBoost's trees, the blend of both scores and the calibration in one graph.
+"""ONNX export of ``query_cost``: XGBoost's trees, the blends of both scores and their calibrations in one graph.
 
 Two graphs, standard operators only. ``features`` takes the trees' matrix as it is (opset 15), ``terms`` and ``numbers``
 take the space-joined terms of a query and its numeric features (opset 20, for ``StringSplit``).
@@ -8,12 +8,13 @@ than", a leaf is a float32, and the base score is a tree of its own in front, be
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from augury.predictors.onnx_graph import Graph
-from augury.predictors.probability_calibration import ProbabilityCalibration
+from augury.predictors.probability_calibration import ProbabilityCalibration, ScoreBlend
 
 OPSET = 15
 TEXT_OPSET = 20
@@ -28,25 +29,29 @@ _NODE_FIELDS = "treeids nodeids featureids modes values truenodeids falsenodeids
 def export_onnx(
     classifier: bytes,
     regressor: bytes,
-    blend: tuple[float, float, float],
-    calibration: ProbabilityCalibration,
+    blends: Sequence[ScoreBlend],
+    unseen_at: int | None,
     cpu_threshold_s: float,
     largest_log_cost: float,
-    features: int,
-    terms: tuple[str, ...] | None = None,
+    numbers: int,
+    terms: Sequence[str],
+    *,
+    with_text: bool,
 ) -> bytes:
     """Write the model as one ONNX graph.
 
     Args:
-        classifier: XGBoost's classifier in UBJSON.
-        regressor: XGBoost's regression of the log cost in UBJSON.
-        blend: Weight of the regression's score, and intercept and slope that bring it to the logit scale.
-        calibration: From the blended score to a logit.
+        classifier: XGBoost's classifier in UBJSON; it takes the whole matrix.
+        regressor: XGBoost's regression of the log cost in UBJSON; it takes the numbers only.
+        blends: From both sums to a probability: of queries in general and, if there is a second one, of those whose
+            template was never seen.
+        unseen_at: Which number is 0 for a template that was never seen; None if no number tells it.
         cpu_threshold_s: CPU seconds at a log cost of 0.
         largest_log_cost: Where the log cost is cut off before it becomes seconds.
-        features: Number of columns of the trees' matrix, those of the terms included.
-        terms: The vocabulary: the graph then takes ``terms`` (string [rows, 1]) and ``numbers`` (float [rows,
-            features - terms]) in place of ``features`` (float [rows, features]).
+        numbers: Number of numeric features.
+        terms: The vocabulary.
+        with_text: Whether the graph takes ``terms`` (string [rows, 1]) and ``numbers`` (float [rows, numbers]), or
+            ``features`` (float [rows, numbers + terms]).
 
     Returns:
         The serialised model with the outputs ``probability`` and ``cpu_seconds`` (double [rows, 1]), and ``margin`` and
@@ -56,54 +61,60 @@ def export_onnx(
     from onnx import TensorProto, helper
 
     graph = Graph()
-    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, features])]
-    matrix = "features"
-    if terms is not None:
+    if with_text:
         inputs = [
             helper.make_tensor_value_info("terms", TensorProto.STRING, [None, 1]),
-            helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, features - len(terms)]),
+            helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, numbers]),
         ]
-        matrix = graph.node("Concat", ["numbers", _indicators(graph, terms)], axis=1)
+        alone, matrix = "numbers", graph.node("Concat", ["numbers", _indicators(graph, terms)], axis=1)
+    else:
+        inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, numbers + len(terms)])]
+        matrix = "features"
+        bounds = [graph.constant(np.array([value])) for value in (0, numbers, 1)]
+        alone = graph.node("Slice", [matrix, *bounds])
     margin, log_cost = (
         graph.cast(
-            graph.node("TreeEnsembleRegressor", [matrix], name, domain="ai.onnx.ml", **_ensemble(booster)),
+            graph.node("TreeEnsembleRegressor", [columns], name, domain="ai.onnx.ml", **_ensemble(booster)),
             TensorProto.DOUBLE,
         )
-        for name, booster in (("margin", classifier), ("log_cost", regressor))
+        for name, columns, booster in (("margin", matrix, classifier), ("log_cost", alone, regressor))
     )
-    score = _blend(graph, margin, log_cost, blend)
-    _sigmoid(graph, _calibrate(graph, score, calibration))
-    seconds = graph.constant(np.array([[cpu_threshold_s]]))
+    logits = [_calibrate(graph, _blend(graph, margin, log_cost, blend), blend.calibration) for blend in blends]
+    logit = logits[0]
+    if len(logits) > 1 and unseen_at is not None:
+        column = graph.node("Gather", [alone, graph.constant(np.array([unseen_at]))], axis=1)
+        unseen = graph.node("Equal", [column, graph.constant(np.array([[0.0]], dtype=np.float32))])
+        logit = graph.node("Where", [unseen, logits[1], logits[0]])
+    _sigmoid(graph, logit)
     bounded = graph.node("Min", [log_cost, graph.constant(np.array([[largest_log_cost]]))])
+    seconds = graph.constant(np.array([[cpu_threshold_s]]))
     graph.node("Mul", [graph.node("Exp", [bounded]), seconds], output="cpu_seconds")
+    outputs = {
+        "probability": TensorProto.DOUBLE,
+        "cpu_seconds": TensorProto.DOUBLE,
+        "margin": TensorProto.FLOAT,
+        "log_cost": TensorProto.FLOAT,
+    }
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "query_cost",
             inputs,
-            [
-                helper.make_tensor_value_info(name, kind, [None, 1])
-                for name, kind in {
-                    "probability": TensorProto.DOUBLE,
-                    "cpu_seconds": TensorProto.DOUBLE,
-                    "margin": TensorProto.FLOAT,
-                    "log_cost": TensorProto.FLOAT,
-                }.items()
-            ],
+            [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in outputs.items()],
             graph.initializers,
         ),
         opset_imports=[
-            helper.make_opsetid("", OPSET if terms is None else TEXT_OPSET),
+            helper.make_opsetid("", TEXT_OPSET if with_text else OPSET),
             helper.make_opsetid("ai.onnx.ml", ML_OPSET),
         ],
-        ir_version=8 if terms is None else 9,
+        ir_version=9 if with_text else 8,
         producer_name="augury",
     )
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
-def _indicators(graph: Graph, terms: tuple[str, ...]) -> str:
+def _indicators(graph: Graph, terms: Sequence[str]) -> str:
     """Which terms of the vocabulary each row contains, as float [rows, terms]."""
     padded = graph.node("StringConcat", ["terms", graph.constant(np.array([PADDING], dtype=object))])
     tokens = graph.nodes_of("StringSplit", [padded], [None, None], delimiter=" ")[0]
@@ -117,10 +128,12 @@ def _indicators(graph: Graph, terms: tuple[str, ...]) -> str:
     return graph.node("Min", [counts, graph.constant(np.array([[1.0]], dtype=np.float32))])
 
 
-def _blend(graph: Graph, margin: str, log_cost: str, blend: tuple[float, float, float]) -> str:
-    # The same operations in the same order as BlendedScore.score
-    weight, intercept, slope = (graph.constant(np.array([[value]])) for value in blend)
-    rest = graph.constant(np.array([[1.0 - blend[0]]]))
+def _blend(graph: Graph, margin: str, log_cost: str, blend: ScoreBlend) -> str:
+    # The same operations in the same order as ScoreBlend.score
+    weight, rest, intercept, slope = (
+        graph.constant(np.array([[value]]))
+        for value in (blend.weight, 1.0 - blend.weight, blend.intercept, blend.slope)
+    )
     scaled = graph.node("Add", [graph.node("Mul", [log_cost, slope]), intercept])
     return graph.node("Add", [graph.node("Mul", [margin, rest]), graph.node("Mul", [scaled, weight])])
 

@@ -9,6 +9,9 @@ import pandas as pd
 from augury.errors import UserError
 from augury.predictors.query_vocabulary import QueryVocabulary
 
+TEMPLATE_SEEN = "template_seen"
+"""The feature that is 0 for a query whose template was never seen."""
+
 
 def trees_matrix(table: pd.DataFrame, numbers: Sequence[str], vocabulary: QueryVocabulary) -> np.ndarray:
     """Build the trees' input.

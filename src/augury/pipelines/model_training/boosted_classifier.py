@@ -16,15 +16,18 @@ from augury.pipelines.model_training.training_rows import (
     FACTS,
     CollectedRows,
     CostUnit,
+    RowSettings,
     Selection,
+    Target,
     TrainingRows,
     TreeSettings,
+    template_part,
 )
 from augury.predictors import DataFacts, Metadata
-from augury.predictors.probability_calibration import Method, fit_calibration
+from augury.predictors.probability_calibration import Method, ScoreBlend, fit_calibration
 from augury.predictors.query_columns import DATE
-from augury.predictors.query_cost import INPUTS, OUTPUTS, QueryCostPredictor, QueryCostSpecification, ScoreBlend
-from augury.predictors.query_cost_trees import open_booster
+from augury.predictors.query_cost import INPUTS, OUTPUTS, Blends, QueryCostPredictor, QueryCostSpecification
+from augury.predictors.query_cost_trees import TEMPLATE_SEEN, open_booster
 from augury.predictors.query_features import QueryFeatures
 from augury.predictors.query_history import SNAPSHOT, newest_snapshot
 from augury.predictors.query_vocabulary import QueryVocabulary, VocabularyBounds
@@ -39,12 +42,30 @@ class BoostedClassifierModel(Parameters):
 
     vocabulary: VocabularyBounds = VocabularyBounds()
     classifier: TreeSettings = TreeSettings()
-    regressor: TreeSettings = TreeSettings()
+    regressor: TreeSettings = TreeSettings(min_child_weight=10.0)
     positive_weight: float = Field(
         default=1.0, gt=0, description="factor on the weight of heavy rows when the classifier is fitted"
     )
     smallest_cost: float = Field(
         default=1e-3, gt=0, le=1, description="costs below this share of the threshold count as this in the regression"
+    )
+    new_template_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="weight of a copy of every training row that is as if its template had never been seen; 0: none",
+    )
+    new_table_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of these copies in which some tables have never been seen either"
+    )
+    template_parts: int = Field(
+        default=3,
+        ge=0,
+        description="parts of the templates, each predicted by trees that saw only the others, which calibrate the "
+        "probabilities of new templates; 0: they are calibrated like all others",
+    )
+    fewest_heavy_templates: int = Field(
+        default=20, ge=2, description="heavy templates below which new templates are calibrated like all others"
     )
     folds: int = Field(default=5, ge=0, description="forward-chaining folds by day; 0: no cross-validation")
     stopping_share: float = Field(
@@ -79,8 +100,8 @@ class BoostedClassifierModel(Parameters):
     def _weights_are_shares(self) -> Self:
         if any(not 0 <= weight <= 1 for weight in self.blend_weights):
             raise ValueError("blend_weights must be between 0 and 1")
-        if self.folds == 1:
-            raise ValueError("folds must be 0 or at least 2")
+        if self.folds == 1 or self.template_parts == 1:
+            raise ValueError("folds and template_parts must be 0 or at least 2")
         return self
 
 
@@ -121,20 +142,28 @@ def train_query_cost(
         memory_threshold_gb=thresholds["memory_gb"],
         smallest=model.smallest_cost,
     )
-    rows = training_rows(features_matrix, numbers, unit, model)
+    settings = RowSettings(
+        numbers, unit, model.positive_weight, model.new_template_share, model.new_table_share
+    )  # fmt: skip
+    rows = training_rows(features_matrix, settings, model)
     facts = rows.facts()
     _check_rows(facts)
     vocabulary = rows.fit_vocabulary(model.vocabulary)
     folds = [_fold(rows, *selections, model, seed) for selections in fold_selections(rows.dates(), model)]
     train, validation = Selection("train"), Selection("validation")
-    trees = (
-        rows.fit("classifier", model.classifier, train, validation, seed),
-        rows.fit("regressor", model.regressor, train, validation, seed),
-    )
-    held = rows.score(list(trees), validation)
+    trees: dict[Target, bytes] = {
+        "classifier": rows.fit("classifier", model.classifier, train, validation, seed),
+        "regressor": rows.fit("regressor", model.regressor, train, validation, seed),
+    }
+    held = rows.score(trees, validation)
     _check_validation(held)
-    blend, blend_account = fit_blend(held, model)
-    probability = blend.probability(held["score_0"].to_numpy(), held["score_1"].to_numpy())
+    known, known_account = fit_blend(held, _halves_by_date(held), model)
+    new, new_account = None, None
+    if model.template_parts and TEMPLATE_SEEN in numbers and facts["heavy_groups"] >= model.fewest_heavy_templates:
+        new, new_account = _fit_new_templates(rows, trees, model, seed)
+    blends = Blends(known=known, new=new)
+    margin, log_cost, unseen = (held[name].to_numpy() for name in ("classifier", "regressor", "unseen"))
+    _, probability = blends.scores(margin, log_cost, unseen)
     heavy = held["is_heavy"].to_numpy(dtype=bool)
     points = {
         "cost_optimal": operating_points.cost_optimal(probability, heavy, model.cost_ratio),
@@ -165,27 +194,25 @@ def train_query_cost(
         **provenance,
     )
     snapshot = newest_snapshot(_newest(features_history))
-    predictor = QueryCostPredictor(metadata, specification, trees, vocabulary, blend, snapshot)
+    both = trees["classifier"], trees["regressor"]
+    predictor = QueryCostPredictor(metadata, specification, both, vocabulary, blends, snapshot)
     account = {
         **_account(facts, vocabulary, trees, predictor),
         "cross_validation": _summary(folds),
-        "blend": blend_account,
-        "calibration": blend.calibration.model_dump(mode="json"),
+        "known_templates": known_account,
+        "new_templates": new_account,
         "validation": _scores(probability, heavy, np.ones(len(held)), model.cost_ratio),
         "operating_points": points,
     }
     return predictor, account
 
 
-def training_rows(
-    features_matrix: Any, numbers: tuple[str, ...], unit: CostUnit, model: BoostedClassifierModel
-) -> TrainingRows:
+def training_rows(features_matrix: Any, settings: RowSettings, model: BoostedClassifierModel) -> TrainingRows:
     """Collect the rows, or leave them on Spark where there are too many.
 
     Args:
         features_matrix: pandas or Spark.
-        numbers: Numeric features in order.
-        unit: Target of the regression.
+        settings: What becomes of the rows.
         model: With the row limit.
 
     Returns:
@@ -195,10 +222,9 @@ def training_rows(
     if engines.is_spark(features_matrix):
         train = engines.to_pandas(frame.filter(nw.col("split") == "train").select(rows=nw.len()).to_native())
         if int(train["rows"].iloc[0]) > model.row_limit:
-            return DistributedRows(frame.to_native(), numbers, unit, model.positive_weight, model.workers)
-    needed = [*FACTS, "terms", *numbers]
-    table = engines.to_pandas(frame.select(needed).to_native())
-    return CollectedRows(table, numbers, unit, model.positive_weight, model.threads)
+            return DistributedRows(frame.to_native(), settings, model.workers)
+    table = engines.to_pandas(frame.select(*FACTS, "terms", *settings.numbers).to_native())
+    return CollectedRows(table, settings, model.threads)
 
 
 def fold_selections(dates: list[str], model: BoostedClassifierModel) -> list[tuple[Selection, Selection, Selection]]:
@@ -231,32 +257,32 @@ def fold_selections(dates: list[str], model: BoostedClassifierModel) -> list[tup
     return selections
 
 
-def fit_blend(held: pd.DataFrame, model: BoostedClassifierModel) -> tuple[ScoreBlend, dict[str, Any]]:
+def fit_blend(held: pd.DataFrame, half: np.ndarray, model: BoostedClassifierModel) -> tuple[ScoreBlend, dict[str, Any]]:
     """Choose the weight of the regression's score, and calibrate.
 
-    The weights are compared by the log loss of days that had no part in the calibration: every other day against the
-    rest.
+    The weights are compared by the log loss of rows that had no part in the calibration: one half against the other,
+    and the other way round.
 
     Args:
-        held: Rows of the validation split with ``date``, ``is_heavy``, ``weight``, ``score_0`` (margin of the
-            classifier) and ``score_1`` (log cost).
+        held: Rows that the trees did not see: ``is_heavy``, ``weight``, ``classifier`` (margin), ``regressor`` (log
+            cost).
+        half: Whether each row is of the first half; all alike: there are no halves.
         model: With the weights to try and the method of calibration.
 
     Returns:
-        The blend, and the log loss of every weight.
+        The blend, and an account of it with the log loss of every weight.
     """
-    margin, log_cost = (held[name].to_numpy(dtype=np.float64) for name in ("score_0", "score_1"))
+    margin, log_cost = (held[name].to_numpy(dtype=np.float64) for name in ("classifier", "regressor"))
     heavy = held["is_heavy"].to_numpy(dtype=bool)
     weight = held["weight"].to_numpy(dtype=np.float64)
     line = fit_calibration(log_cost, heavy, weight, "platt")
     intercept, slope = line.intercepts[0], line.slopes[0]
-    dates = held["date"].to_numpy()
-    odd = np.isin(dates, np.unique(dates)[1::2])
+    halves = [(half, ~half), (~half, half)] if 0 < half.sum() < len(half) else [(half | True, half | True)]
     losses: dict[float, float] = {}
     for share in sorted(model.blend_weights):
         score = margin * (1 - share) + (intercept + slope * log_cost) * share
         probability = np.empty(len(score))
-        for fitted, judged in ((odd, ~odd), (~odd, odd)) if odd.any() else ((~odd, ~odd),):
+        for fitted, judged in halves:
             calibration = fit_calibration(score[fitted], heavy[fitted], weight[fitted], "platt")
             probability[judged] = calibration.probability(score[judged])
         losses[share] = log_loss(probability, heavy, weight)
@@ -264,13 +290,49 @@ def fit_blend(held: pd.DataFrame, model: BoostedClassifierModel) -> tuple[ScoreB
     best = min(losses, key=lambda share: (losses[share], share))
     chosen = best if losses[best] < losses[first] * (1 - model.smallest_gain) else first
     score = margin * (1 - chosen) + (intercept + slope * log_cost) * chosen
-    blend = ScoreBlend(
-        weight=chosen,
-        intercept=intercept,
-        slope=slope,
-        calibration=fit_calibration(score, heavy, weight, model.calibration),
-    )
-    return blend, {"weight": chosen, "log_loss": {f"{share:g}": loss for share, loss in losses.items()}}
+    calibration = fit_calibration(score, heavy, weight, model.calibration)
+    blend = ScoreBlend(weight=chosen, intercept=intercept, slope=slope, calibration=calibration)
+    account = {
+        "regression_weight": chosen,
+        "log_losses": {f"{share:g}": loss for share, loss in losses.items()},
+        "calibration": calibration.model_dump(mode="json"),
+        **_scores(calibration.probability(score), heavy, weight, model.cost_ratio),
+    }
+    return blend, account
+
+
+def _halves_by_date(held: pd.DataFrame) -> np.ndarray:
+    """Every other day."""
+    dates = held["date"].to_numpy()
+    return np.isin(dates, np.unique(dates)[1::2])
+
+
+def _fit_new_templates(
+    rows: TrainingRows, trees: dict[Target, bytes], model: BoostedClassifierModel, seed: int
+) -> tuple[ScoreBlend, dict[str, Any]]:
+    """Blend and calibrate queries of templates that were never seen.
+
+    Too few of them are in the validation rows. So the training rows of a part of the templates are predicted as if
+    their templates were new, by trees that were fitted to all other templates. Every template counts the same: a new
+    one is drawn from the templates, not from the queries, most of which are of a few templates.
+    """
+    pieces = []
+    for part in range(model.template_parts):
+        others = Selection("train", part=part, parts=model.template_parts, others=True)
+        fitted: dict[Target, bytes] = {}
+        for target, booster in trees.items():
+            rounds = open_booster(booster).num_boosted_rounds()
+            own = (model.classifier if target == "classifier" else model.regressor).model_copy(
+                update={"rounds": rounds}
+            )
+            fitted[target] = rows.fit(target, own, others, None, seed)
+        inside = Selection("train", part=part, parts=model.template_parts)
+        pieces.append(rows.score(fitted, inside, as_new_templates=True))
+    held = pd.concat(pieces, ignore_index=True)
+    held["weight"] /= held.groupby("template")["weight"].transform("sum")
+    half = np.array([template_part(name[8:], 2) == 0 for name in held["template"]], dtype=bool)
+    blend, account = fit_blend(held, half, model)
+    return blend, {"templates": int(held["template"].nunique()), **account}
 
 
 def log_loss(probability: np.ndarray, heavy: np.ndarray, weight: np.ndarray) -> float:
@@ -322,9 +384,9 @@ def _fold(
     model: BoostedClassifierModel,
     seed: int,
 ) -> dict[str, Any]:
-    booster = rows.fit("classifier", model.classifier, train, stop, seed)
-    past, future = rows.score([booster], stop), rows.score([booster], judged)
-    columns = ("score_0", "is_heavy", "weight")
+    trees: dict[Target, bytes] = {"classifier": rows.fit("classifier", model.classifier, train, stop, seed)}
+    past, future = rows.score(trees, stop), rows.score(trees, judged)
+    columns = ("classifier", "is_heavy", "weight")
     score, heavy, weight = (past[name].to_numpy() for name in columns)
     calibration = fit_calibration(score, heavy, weight, "platt" if model.calibration == "none" else model.calibration)
     score, heavy, weight = (future[name].to_numpy() for name in columns)
@@ -372,7 +434,7 @@ def _newest(features_history: Any) -> pd.DataFrame:
 def _account(
     facts: dict[str, Any],
     vocabulary: QueryVocabulary,
-    trees: tuple[bytes, bytes],
+    trees: dict[Target, bytes],
     predictor: QueryCostPredictor,
 ) -> dict[str, Any]:
     total, squares = facts["weight_sums"]
@@ -380,11 +442,9 @@ def _account(
         "rows": facts["rows"],
         "heavy": facts["heavy"],
         "templates": facts["groups"],
+        "heavy_templates": facts["heavy_groups"],
         "effective_rows": total**2 / squares,
         "features": {"numeric": len(predictor.specification.numbers), "terms": len(vocabulary)},
-        "rounds": {
-            name: open_booster(booster).num_boosted_rounds()
-            for name, booster in zip(("classifier", "regressor"), trees, strict=True)
-        },
+        "rounds": {target: open_booster(booster).num_boosted_rounds() for target, booster in trees.items()},
         "importances": dict(list(predictor.importances().items())[:40]),
     }

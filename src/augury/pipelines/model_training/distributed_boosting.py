@@ -6,22 +6,21 @@ not the same to the last bit.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from augury.errors import UserError
 from augury.pipelines.model_training.training_rows import (
     FACTS,
-    CostUnit,
+    RowSettings,
     Selection,
     Target,
     TreeSettings,
-    label_and_weight,
+    scored,
 )
-from augury.predictors.query_cost_trees import bare_booster, booster_margin, open_booster, trees_matrix
+from augury.predictors.query_cost_trees import bare_booster, open_booster, trees_matrix
 from augury.predictors.query_vocabulary import QueryVocabulary, VocabularyBounds, choose_terms
 
 _TRAINING_COLUMNS = "features array<float>, label double, weight double, held boolean"
@@ -30,22 +29,16 @@ _TRAINING_COLUMNS = "features array<float>, label double, weight double, held bo
 class DistributedRows:
     """Rows of the splits ``train`` and ``validation`` on Spark; see ``TrainingRows``."""
 
-    def __init__(
-        self, frame: Any, numbers: tuple[str, ...], unit: CostUnit, positive_weight: float, workers: int
-    ) -> None:
+    def __init__(self, frame: Any, settings: RowSettings, workers: int) -> None:
         """Keep the frame.
 
         Args:
             frame: Spark frame of the feature matrix.
-            numbers: Numeric features in order.
-            unit: Target of the regression.
-            positive_weight: Factor on the weight of heavy rows when the classifier is fitted.
+            settings: What becomes of its rows.
             workers: Spark tasks that train together; all of them must run at once.
         """
-        self._frame = frame.select(*FACTS, "terms", *numbers)
-        self._numbers = numbers
-        self._unit = unit
-        self._positive_weight = positive_weight
+        self._frame = frame.select(*FACTS, "terms", *settings.numbers)
+        self._settings = settings
         self._workers = workers
         self._vocabulary = QueryVocabulary(())
 
@@ -112,26 +105,22 @@ class DistributedRows:
             booster = booster[: booster.best_iteration + 1]
         return bare_booster(booster)
 
-    def score(self, boosters: list[bytes], rows: Selection) -> pd.DataFrame:
+    def score(self, trees: Mapping[Target, bytes], rows: Selection, as_new_templates: bool = False) -> pd.DataFrame:
         """See ``TrainingRows``."""
-        numbers, vocabulary = self._numbers, self._vocabulary
-        names = [f"score_{number}" for number in range(len(boosters))]
+        settings, vocabulary = self._settings, self._vocabulary
 
         def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-            engines = [open_booster(booster) for booster in boosters]
+            opened = {target: open_booster(booster) for target, booster in trees.items()}
             for batch in batches:
-                if not len(batch):
-                    continue
-                matrix = trees_matrix(batch, numbers, vocabulary)
-                scores = {
-                    name: booster_margin(engine, matrix).astype(np.float64)
-                    for name, engine in zip(names, engines, strict=True)
-                }
-                yield batch[["query_id", "date", "is_heavy", "weight"]].assign(**scores)
+                if len(batch):
+                    matrix = trees_matrix(batch, settings.numbers, vocabulary)
+                    found = scored(batch, matrix, opened, settings, as_new_templates)
+                    yield found.assign(query_id=batch["query_id"].to_numpy())
 
-        schema = "query_id string, date string, is_heavy boolean, weight double"
-        scored = self._select(rows).mapInPandas(score, ", ".join([schema, *(f"{name} double" for name in names)]))
-        frame: pd.DataFrame = scored.toPandas()
+        columns = "date string, template string, is_heavy boolean, weight double, unseen boolean"
+        sums = [f"{target} double" for target in trees]
+        schema = ", ".join([columns, *sums, "query_id string"])
+        frame: pd.DataFrame = self._select(rows).mapInPandas(score, schema).toPandas()
         return frame.sort_values("query_id", ignore_index=True).drop(columns="query_id")
 
     def facts(self) -> dict[str, Any]:
@@ -144,6 +133,9 @@ class DistributedRows:
             functions.count("query_id").alias("rows"),
             functions.countDistinct("template").alias("groups"),
             functions.sum(functions.col("is_heavy").cast("long")).alias("heavy"),
+            functions.countDistinct(functions.when(functions.col("is_heavy"), functions.col("template"))).alias(
+                "heavies"
+            ),
             functions.sum(weight).alias("weights"),
             functions.sum(weight * weight).alias("squares"),
             functions.bit_xor(functions.xxhash64(*sorted(train.columns))).alias("content"),
@@ -157,6 +149,7 @@ class DistributedRows:
             "groups": int(totals["groups"]),
             "origin": {str(name): int(origins[name]) for name in sorted(origins)},
             "heavy": int(totals["heavy"]),
+            "heavy_groups": int(totals["heavies"]),
             "weight_sums": [float(totals["weights"]), float(totals["squares"])],
         }
 
@@ -164,21 +157,21 @@ class DistributedRows:
         from pyspark.sql import functions
 
         date = functions.col("date")
-        return self._frame.filter(
-            (functions.col("split") == rows.split) & (date >= rows.first) & (date <= rows.last)
-        )  # fmt: skip
+        chosen = (functions.col("split") == rows.split) & (date >= rows.first) & (date <= rows.last)
+        if rows.part is not None:
+            number = functions.conv(functions.substring("template", 1, 8), 16, 10).cast("long")
+            inside = number % rows.parts == rows.part
+            chosen = chosen & (~inside if rows.others else inside)
+        return self._frame.filter(chosen)
 
     def _training_frame(self, target: Target, rows: Selection, held: bool) -> Any:
-        numbers, vocabulary = self._numbers, self._vocabulary
-        unit, positive_weight = self._unit, self._positive_weight
+        settings, vocabulary = self._settings, self._vocabulary
 
         def build(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for batch in batches:
-                label, weight = label_and_weight(batch, target, unit, positive_weight)
-                usable = ~np.isnan(label)
-                matrix = trees_matrix(batch[usable], numbers, vocabulary)
-                yield pd.DataFrame(
-                    {"features": list(matrix), "label": label[usable], "weight": weight[usable], "held": held}
-                )
+                matrix = trees_matrix(batch, settings.numbers, vocabulary)
+                data = settings.held_data if held else settings.training_data
+                features, label, weight = data(batch, matrix, target)
+                yield pd.DataFrame({"features": list(features), "label": label, "weight": weight, "held": held})
 
         return self._select(rows).mapInPandas(build, _TRAINING_COLUMNS)

@@ -1,5 +1,6 @@
 """The rows that trees are fitted on, in the memory of one process; the same rows on Spark: distributed_boosting."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -8,7 +9,14 @@ import pandas as pd
 from pydantic import Field
 
 from augury.parameters import Parameters
-from augury.predictors.query_cost_trees import bare_booster, booster_margin, open_booster, trees_matrix
+from augury.pipelines.model_training.forgetting import forget
+from augury.predictors.query_cost_trees import (
+    TEMPLATE_SEEN,
+    bare_booster,
+    booster_margin,
+    open_booster,
+    trees_matrix,
+)
 from augury.predictors.query_vocabulary import QueryVocabulary, VocabularyBounds
 
 Target: TypeAlias = Literal["classifier", "regressor"]
@@ -80,11 +88,91 @@ class CostUnit(Parameters):
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows of a split, from a first to a last date (both included)."""
+    """Rows of a split, from a first to a last date (both included), of all templates or of a part of them."""
 
     split: str
     first: str = ""
     last: str = "9999-12-31"
+    part: int | None = None
+    """Which part of the templates; None: all."""
+    parts: int = 1
+    others: bool = False
+    """Take the templates of all other parts instead."""
+
+
+def template_part(template: str, parts: int) -> int:
+    """Which of equally many parts a template belongs to: whoever asks, whatever else there is."""
+    return int(template[:8], 16) % parts
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """What rows become a model's training data, apart from which rows these are."""
+
+    numbers: tuple[str, ...]
+    unit: CostUnit
+    positive_weight: float
+    new_template_share: float
+    """Weight of a second copy of every training row, which is as if its template had never been seen; 0: none."""
+    new_table_share: float
+    """Share of these copies in which some tables have never been seen either."""
+
+    def labelled(self, table: pd.DataFrame, target: Target) -> tuple[np.ndarray, np.ndarray]:
+        """Label and weight of every row.
+
+        Args:
+            table: Rows of the feature matrix.
+            target: Which model is fitted.
+
+        Returns:
+            Label (NaN where the row cannot be used) and weight, float64 of shape (rows,).
+        """
+        heavy = table["is_heavy"].to_numpy(dtype=bool)
+        weight = table["weight"].to_numpy(dtype=np.float64)
+        if target == "classifier":
+            return heavy.astype(np.float64), weight * np.where(heavy, self.positive_weight, 1.0)
+        return self.unit.log_cost(table), weight
+
+    def columns(self, matrix: np.ndarray, target: Target) -> np.ndarray:
+        """The columns that a model sees: the regression goes without terms, so that no text can mislead it."""
+        return matrix if target == "classifier" else matrix[:, : len(self.numbers)]
+
+    def as_new(self, table: pd.DataFrame, matrix: np.ndarray) -> np.ndarray:
+        """The rows as if their templates, and some of their tables, had never been seen."""
+        return forget(table, matrix, self.numbers, self.new_table_share)
+
+    def training_data(
+        self, table: pd.DataFrame, matrix: np.ndarray, target: Target
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a model is fitted to: the usable rows and, behind them, their copies of new templates.
+
+        Args:
+            table: Rows of the feature matrix.
+            matrix: The trees' input of these rows.
+            target: Which model is fitted.
+
+        Returns:
+            Matrix, label and weight.
+        """
+        label, weight = self.labelled(table, target)
+        usable = ~np.isnan(label)
+        matrix, label, weight = self.columns(matrix, target)[usable], label[usable], weight[usable]
+        share = self.new_template_share
+        if not share:
+            return matrix, label, weight
+        return (
+            np.vstack([matrix, self.as_new(table[usable], matrix)]),
+            np.tile(label, 2),
+            np.concatenate([weight, share * weight]),
+        )
+
+    def held_data(
+        self, table: pd.DataFrame, matrix: np.ndarray, target: Target
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What stops a training: the usable rows as they are; see :meth:`training_data`."""
+        label, weight = self.labelled(table, target)
+        usable = ~np.isnan(label)
+        return self.columns(matrix, target)[usable], label[usable], weight[usable]
 
 
 class TrainingRows(Protocol):
@@ -99,33 +187,62 @@ class TrainingRows(Protocol):
     def fit(self, target: Target, settings: TreeSettings, train: Selection, stop: Selection | None, seed: int) -> bytes:
         """Fit trees on some rows, stop early on others; UBJSON with the trees up to the best round."""
 
-    def score(self, boosters: list[bytes], rows: Selection) -> pd.DataFrame:
-        """``date``, ``is_heavy``, ``weight`` and ``score_<n>`` per booster (float64) of some rows, by query id."""
+    def score(self, trees: Mapping[Target, bytes], rows: Selection, as_new_templates: bool = False) -> pd.DataFrame:
+        """``date``, ``template``, ``is_heavy``, ``weight``, ``unseen`` and the sum of each model's trees."""
 
     def facts(self) -> dict[str, Any]:
-        """``fingerprint``, ``rows``, ``groups``, ``origin``, ``heavy`` and ``weight_sums`` of the training split."""
+        """Facts about the training split.
+
+        Returns:
+            ``fingerprint``, ``rows``, ``groups`` (templates), ``origin``, ``heavy`` (rows), ``heavy_groups`` (templates
+            with a heavy row) and ``weight_sums`` (of weights and of their squares).
+        """
+
+
+def scored(
+    table: pd.DataFrame,
+    matrix: np.ndarray,
+    trees: Mapping[Target, Any],
+    settings: RowSettings,
+    as_new_templates: bool,
+) -> pd.DataFrame:
+    """Score some rows; see :meth:`TrainingRows.score`.
+
+    Args:
+        table: Facts of the rows.
+        matrix: Their whole matrix.
+        trees: Opened boosters.
+        settings: Which columns each of them sees.
+        as_new_templates: Whether to score them as if their templates had never been seen.
+
+    Returns:
+        The scores.
+    """
+    if as_new_templates:
+        matrix = settings.as_new(table, matrix)
+    frame = table[["date", "template", "is_heavy", "weight"]].reset_index(drop=True)
+    known = TEMPLATE_SEEN in settings.numbers
+    frame["unseen"] = matrix[:, settings.numbers.index(TEMPLATE_SEEN)] == 0.0 if known else False
+    for target, engine in trees.items():
+        columns = np.ascontiguousarray(settings.columns(matrix, target))
+        frame[target] = booster_margin(engine, columns).astype(np.float64)
+    return frame
 
 
 class CollectedRows:
     """Rows of the splits ``train`` and ``validation`` in memory."""
 
-    def __init__(
-        self, table: pd.DataFrame, numbers: tuple[str, ...], unit: CostUnit, positive_weight: float, threads: int
-    ) -> None:
+    def __init__(self, table: pd.DataFrame, settings: RowSettings, threads: int) -> None:
         """Keep the rows.
 
         Args:
             table: Rows of the feature matrix, in any order.
-            numbers: Numeric features in order.
-            unit: Target of the regression.
-            positive_weight: Factor on the weight of heavy rows when the classifier is fitted.
+            settings: What becomes of them.
             threads: Threads of XGBoost; the trees do not depend on it.
         """
         known = table[table["split"].isin(("train", "validation"))]
         self._table = known.sort_values("query_id", ignore_index=True)
-        self._numbers = numbers
-        self._unit = unit
-        self._positive_weight = positive_weight
+        self._settings = settings
         self._threads = threads
         self._matrix = np.empty((0, 0), dtype=np.float32)
 
@@ -136,42 +253,37 @@ class CollectedRows:
     def fit_vocabulary(self, bounds: VocabularyBounds) -> QueryVocabulary:
         """See :class:`TrainingRows`."""
         vocabulary = QueryVocabulary.fit(self._table.loc[self._table["split"] == "train", "terms"].tolist(), bounds)
-        self._matrix = trees_matrix(self._table, self._numbers, vocabulary)
+        self._matrix = trees_matrix(self._table, self._settings.numbers, vocabulary)
         return vocabulary
 
     def fit(self, target: Target, settings: TreeSettings, train: Selection, stop: Selection | None, seed: int) -> bytes:
         """See :class:`TrainingRows`."""
         import xgboost
 
-        label, weight = self._target(target)
-        rows = self._mask(train) & ~np.isnan(label)
-        parameters = settings.xgboost(target, seed) | {"nthread": self._threads}
+        rows = self._mask(train)
+        matrix, label, weight = self._settings.training_data(self._table[rows], self._matrix[rows], target)
         # The trees of a DMatrix at a quarter of its memory
         data = xgboost.QuantileDMatrix(
-            self._matrix[rows], label[rows], weight=weight[rows], nthread=self._threads, max_bin=settings.max_bin
-        )
+            matrix, label, weight=weight, nthread=self._threads, max_bin=settings.max_bin
+        )  # fmt: skip
         evaluations, callbacks = [], []
         if stop is not None:
-            held = self._mask(stop) & ~np.isnan(label)
+            rows = self._mask(stop)
+            matrix, label, weight = self._settings.held_data(self._table[rows], self._matrix[rows], target)
             # Not a QuantileDMatrix, which is put together again from its bins for every tree
-            held_data = xgboost.DMatrix(
-                self._matrix[held], label[held], weight=weight[held], nthread=self._threads
-            )  # fmt: skip
-            evaluations = [(held_data, "stop")]
+            evaluations = [(xgboost.DMatrix(matrix, label, weight=weight, nthread=self._threads), "stop")]
             callbacks = [xgboost.callback.EarlyStopping(rounds=settings.early_stopping_rounds, save_best=True)]
+        parameters = settings.xgboost(target, seed) | {"nthread": self._threads}
         booster = xgboost.train(
             parameters, data, settings.rounds, evals=evaluations, callbacks=callbacks, verbose_eval=False
         )
         return bare_booster(booster)
 
-    def score(self, boosters: list[bytes], rows: Selection) -> pd.DataFrame:
+    def score(self, trees: Mapping[Target, bytes], rows: Selection, as_new_templates: bool = False) -> pd.DataFrame:
         """See :class:`TrainingRows`."""
         mask = self._mask(rows)
-        frame = self._table.loc[mask, ["date", "is_heavy", "weight"]].reset_index(drop=True)
-        for number, booster in enumerate(boosters):
-            engine = open_booster(booster, self._threads)
-            frame[f"score_{number}"] = booster_margin(engine, self._matrix[mask]).astype(np.float64)
-        return frame
+        engines = {target: open_booster(booster, self._threads) for target, booster in trees.items()}
+        return scored(self._table[mask], self._matrix[mask], engines, self._settings, as_new_templates)
 
     def facts(self) -> dict[str, Any]:
         """See :class:`TrainingRows`."""
@@ -184,34 +296,16 @@ class CollectedRows:
             "groups": int(train["template"].nunique()),
             "origin": {str(name): int(count) for name, count in train["origin"].value_counts().sort_index().items()},
             "heavy": int(train["is_heavy"].sum()),
+            "heavy_groups": int(train.loc[train["is_heavy"], "template"].nunique()),
             "weight_sums": [float(train["weight"].sum()), float((train["weight"] ** 2).sum())],
         }
 
     def _mask(self, rows: Selection) -> np.ndarray:
         table = self._table
         chosen = (table["split"] == rows.split) & (table["date"] >= rows.first) & (table["date"] <= rows.last)
-        return chosen.to_numpy(dtype=bool)
-
-    def _target(self, target: Target) -> tuple[np.ndarray, np.ndarray]:
-        return label_and_weight(self._table, target, self._unit, self._positive_weight)
-
-
-def label_and_weight(
-    table: pd.DataFrame, target: Target, unit: CostUnit, positive_weight: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Label and weight of every row.
-
-    Args:
-        table: Rows of the feature matrix.
-        target: Which model is fitted.
-        unit: Target of the regression.
-        positive_weight: Factor on the weight of heavy rows, for the classifier.
-
-    Returns:
-        Label (NaN where the row cannot be used) and weight, float64 of shape (rows,).
-    """
-    heavy = table["is_heavy"].to_numpy(dtype=bool)
-    weight = table["weight"].to_numpy(dtype=np.float64)
-    if target == "classifier":
-        return heavy.astype(np.float64), weight * np.where(heavy, positive_weight, 1.0)
-    return unit.log_cost(table), weight
+        mask = chosen.to_numpy(dtype=bool)
+        if rows.part is not None:
+            parts = {name: template_part(name, rows.parts) for name in table["template"].unique()}
+            inside = table["template"].map(parts).to_numpy() == rows.part
+            mask &= ~inside if rows.others else inside
+        return mask
