@@ -5,6 +5,8 @@ import importlib.util
 from augury.errors import causes
 
 EXTRAS = {
+    "adbc_driver_manager": "postgres",
+    "adbc_driver_postgresql": "postgres",
     "duckdb": "lab",
     "duckdb_extension_tpcds": "lab",
     "duckdb_extension_tpch": "lab",
@@ -12,6 +14,7 @@ EXTRAS = {
     "pikepdf": "pdf",
     "prometheus_client": "serve",
     "pypdfium2": "pdf",
+    "psycopg": "postgres",
     "pyspark": "spark",
     "s3fs": "s3",
     "sqlglot": "lab",
