@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.collection import pdf_jobs, query_lab, query_replay
+from augury.pipelines.collection import pdf_jobs, query_lab, query_replay, waste_simulation
 
 
 def create_pipeline() -> Pipeline:
     """Collection of all predictors, one namespace each."""
-    return pdf_memory() + query_cost()
+    return pdf_memory() + query_cost() + food_waste()
 
 
 def pdf_memory() -> Pipeline:
@@ -62,5 +62,21 @@ def query_cost() -> Pipeline:
             ),
         ],
         namespace="query_cost",
+        tags="collection",
+    )
+
+
+def food_waste() -> Pipeline:
+    """Simulate households that buy, eat and waste, with the probability that nature used."""
+    return Pipeline(
+        [
+            Node(
+                waste_simulation.simulate_purchases,
+                inputs=["params:collection", "params:seed"],
+                outputs=["purchases", "report_simulation"],
+                name="simulate_purchases",
+            ),
+        ],
+        namespace="food_waste",
         tags="collection",
     )
