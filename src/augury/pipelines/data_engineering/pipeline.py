@@ -5,6 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from augury.pipelines.data_engineering import (
     boundary_sampling,
     pdf_jobs,
+    purchases,
     query_log,
     query_sources,
     zero_cost,
@@ -13,7 +14,7 @@ from augury.pipelines.data_engineering import (
 
 def create_pipeline() -> Pipeline:
     """Data engineering of all predictors, one namespace each."""
-    return pdf_memory() + query_cost()
+    return pdf_memory() + query_cost() + food_waste()
 
 
 def pdf_memory() -> Pipeline:
@@ -62,5 +63,21 @@ def query_cost() -> Pipeline:
             ),
         ],
         namespace="query_cost",
+        tags="data_engineering",
+    )
+
+
+def food_waste() -> Pipeline:
+    """Purchases whose fate had time to show, split by time."""
+    return Pipeline(
+        [
+            Node(
+                purchases.prepare_purchases,
+                inputs=["purchases", "params:source", "params:label", "params:split"],
+                outputs=["primary_purchases", "report_data"],
+                name="prepare_purchases",
+            ),
+        ],
+        namespace="food_waste",
         tags="data_engineering",
     )

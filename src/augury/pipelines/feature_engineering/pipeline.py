@@ -2,12 +2,19 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.feature_engineering import feature_parity, pdf_jobs, query_history, query_keys, query_log
+from augury.pipelines.feature_engineering import (
+    feature_parity,
+    pdf_jobs,
+    purchases,
+    query_history,
+    query_keys,
+    query_log,
+)
 
 
 def create_pipeline() -> Pipeline:
     """Feature engineering of all predictors, one namespace each."""
-    return pdf_memory() + query_cost()
+    return pdf_memory() + query_cost() + food_waste()
 
 
 def pdf_memory() -> Pipeline:
@@ -68,5 +75,21 @@ def query_cost() -> Pipeline:
             ),
         ],
         namespace="query_cost",
+        tags="feature_engineering",
+    )
+
+
+def food_waste() -> Pipeline:
+    """What was known of each item and its household when it was bought."""
+    return Pipeline(
+        [
+            Node(
+                purchases.build_features,
+                inputs=["primary_purchases", "params:features"],
+                outputs=["features_matrix", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="food_waste",
         tags="feature_engineering",
     )
