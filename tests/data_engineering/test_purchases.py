@@ -389,10 +389,23 @@ def test_numbers_and_zones_are_read():
     assert set(primary[pc.HOUSEHOLD_ID]) == {"17850", "17851", "17852"}
 
 
+def test_only_purchases_of_the_interval_are_read():
+    raw = table()
+    first, end = START.normalize() + pd.Timedelta(days=50), START.normalize() + pd.Timedelta(days=250, hours=6)
+    inside = (raw[pc.PURCHASED_AT] >= first) & (raw[pc.PURCHASED_AT] < end)
+    source = PurchaseSource(since=first.date().isoformat(), until=end.isoformat())
+    found, report = prepare(raw, source)
+    expected, _ = prepare(raw[inside])
+    pd.testing.assert_frame_equal(found, expected)
+    assert report["rows_read"] == inside.sum() < len(raw)
+    untimed = put(raw, pc.PURCHASED_AT, 0, None)
+    assert prepare(untimed, source)[1]["set_aside"]["missing_time"] == 1
+
+
 def test_pandas_and_spark_agree(frame_engine):
     raw = broken_table().drop(columns=pc.PURCHASE_ID).assign(store=1.5)
     raw = pd.concat([raw, raw.iloc[:40]]).assign(is_planned=lambda rows: rows[pc.IS_PLANNED].map({True: 1, False: 0}))
-    source = PurchaseSource(extra_columns=["store"])
+    source = PurchaseSource(extra_columns=["store"], until="2025-10-20")
     made = frame_engine.make(raw)
     assert Purchases.validate(made) is made
     native, report = prepare(made, source)
@@ -462,6 +475,8 @@ def test_splits_without_both_fates_are_refused():
         (PurchaseSource, {"extra_columns": ["quantity"]}, "the name of a canonical column"),
         (PurchaseSource, {"extra_columns": ["is_labelled"]}, "the name of a canonical column"),
         (PurchaseSource, {"columns": {"is_wasted": "binned"}, "extra_columns": ["binned"]}, "tells the fate"),
+        (PurchaseSource, {"since": "2025-01-01'; DROP TABLE purchases; --"}, "valid date"),
+        (PurchaseSource, {"since": "2025-02-01", "until": "2025-02-01"}, "must be before until"),
         (WasteLabel, {"horizon_shelf_lives": 0}, "greater than 0"),
         (PurchaseSplit, {"test_share": 1}, "less than 1"),
         (PurchaseSplit, {"gap": 3}, "Extra inputs"),

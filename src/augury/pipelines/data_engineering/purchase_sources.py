@@ -58,6 +58,8 @@ class PurchaseSource(Parameters):
     observed_until: date | datetime | None = Field(
         default=None, description="until when fates were recorded; null: the column, else the last time in the table"
     )
+    since: date | datetime | None = Field(default=None, description="earlier purchases are not read")
+    until: date | datetime | None = Field(default=None, description="purchases from this moment on are not read")
 
     @field_validator("columns")
     @classmethod
@@ -78,6 +80,8 @@ class PurchaseSource(Parameters):
                 raise ValueError(f"extra_columns: '{name}' is the name of a canonical column")
             if name in fates:
                 raise ValueError(f"extra_columns: '{name}' tells the fate of an item, which is not known at purchase")
+        if self.since and self.until and pd.Timestamp(self.since) >= pd.Timestamp(self.until):
+            raise ValueError(f"since ({self.since}) must be before until ({self.until})")
         return self
 
 
@@ -131,6 +135,7 @@ def read_purchases(purchases: Any, source: PurchaseSource) -> PurchaseTable:
     columns = _columns(purchases, source)
     _refuse_unreadable(purchases, columns, source)
     frame = nw.from_native(engines.map_batches(purchases, _reader(purchases, columns, source), _schema(source)))
+    frame = _inside(frame, source)
     broken = _count_broken(frame.filter(nw.col("rule") != _KEPT))
     frame = frame.filter(nw.col("rule") == _KEPT)
     totals = _totals(frame)
@@ -252,6 +257,16 @@ def _broken_rule(table: pd.DataFrame, observed_until: date | None) -> np.ndarray
         "resolved_before_purchase": (table[pc.RESOLVED_AT] < table[pc.PURCHASED_AT]) | (table[pc.DAYS_TO_WASTE] < 0),
     }
     return np.select([mask.to_numpy(dtype=bool) for mask in broken.values()], list(broken), _KEPT).astype(object)
+
+
+def _inside(frame: Any, source: PurchaseSource) -> Any:
+    """The rows of the interval, and those that have no time, which are counted as broken."""
+    time = nw.col(pc.PURCHASED_AT)
+    if source.since is not None:
+        frame = frame.filter(time.is_null() | (time >= pd.Timestamp(source.since).to_pydatetime()))
+    if source.until is not None:
+        frame = frame.filter(time.is_null() | (time < pd.Timestamp(source.until).to_pydatetime()))
+    return frame
 
 
 # --- rows that are set aside ---
