@@ -464,6 +464,13 @@ def test_groups_can_be_switched_off():
     )
 
 
+def test_features_can_be_left_out():
+    table = random_purchases(60, seed=3)
+    left_out = ("history_days_known", "item_category_meat", "stock_items")
+    found = featurise(table, FEATURES.model_copy(update={"exclude": left_out}))
+    pd.testing.assert_frame_equal(found, featurise(table, FEATURES).drop(columns=list(left_out)))
+
+
 def test_every_feature_is_described_once():
     described = feature_descriptions(FEATURES)
     assert tuple(described) == GROUPS
@@ -492,6 +499,7 @@ def test_extra_columns_become_features_of_the_item():
         ({"norms": [{"category": "meat", "month": "2025"}]}, "should match pattern"),
         ({"norms": [{"category": "meat", "month": "2025-01", "shelf_life_days": 0}]}, "greater than 0"),
         ({"groups": []}, "at least 1"),
+        ({"exclude": ["history_days_knwon"]}, "no feature 'history_days_knwon'. Did you mean 'history_days_known'"),
     ],
 )
 def test_parameters_that_are_refused(parameters, message):

@@ -51,6 +51,10 @@ class WasteFeatures(Parameters):
     extra_columns: tuple[str, ...] = Field(
         default=(), description="further numeric columns that are features as they are"
     )
+    exclude: tuple[str, ...] = Field(
+        default=(),
+        description="features to leave out, such as counts that grow with the age of the table and so tell the time",
+    )
     windows_days: tuple[int, ...] = Field(default=(30, 90), description="lengths of the recent past")
     norms: tuple[CategoryNorm, ...] = Field(
         default=(), description="what is usual in the categories, by month; learnt from the table where none are given"
@@ -70,7 +74,7 @@ class WasteFeatures(Parameters):
         default=365.0, gt=0, allow_inf_nan=False, description="the same in days, of items without a shelf life"
     )
 
-    @field_validator("groups", "categories", "extra_columns", "windows_days")
+    @field_validator("groups", "categories", "extra_columns", "exclude", "windows_days")
     @classmethod
     def _once(cls, values: tuple[str | int, ...]) -> tuple[str | int, ...]:
         if len(set(values)) < len(values):
@@ -93,6 +97,16 @@ class WasteFeatures(Parameters):
                 raise ValueError(f"extra_columns: there is a feature 'item_{name}' already; rename the column")
         return self
 
+    @model_validator(mode="after")
+    def _excluded_are_features(self) -> "WasteFeatures":
+        every = [name for group in _descriptions(self).values() for name in group]
+        for name in self.exclude:
+            if name not in every:
+                raise ValueError(f"exclude: there is no feature '{name}'. {near_matches(name, every)}")
+        if len(self.exclude) == len(every):
+            raise ValueError("exclude: no feature is left")
+        return self
+
 
 def feature_descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
     """What the features are.
@@ -103,6 +117,13 @@ def feature_descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
     Returns:
         Group -> feature -> description, in order.
     """
+    return {
+        group: {name: text for name, text in names.items() if name not in features.exclude}
+        for group, names in _descriptions(features).items()
+    }
+
+
+def _descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
     item = (
         ITEM
         | {category_feature(name): f"1 if it is {name}" for name in features.categories}
@@ -165,6 +186,8 @@ def featurise(purchases: pd.DataFrame, features: WasteFeatures) -> pd.DataFrame:
     # Group by group, so that the wider numbers of one are gone before those of the next come
     for group in features.groups:
         for name, values in _group(group, rows, features).items():
+            if name in features.exclude:
+                continue
             with np.errstate(over="ignore"):
                 matrix[rows.order, names.index(name)] = values
     # One NaN for all: processors make others, which are equal to nobody but different bit by bit
