@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from augury.pipelines.evaluation.binary_holdout import BinaryEvaluation, week_of
+from augury.pipelines.evaluation.binary_holdout import month_of, week_of
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.regression import RegressionEvaluation
 
 
@@ -77,6 +78,92 @@ def queries(rows: int = 6000, seed: int = 0) -> pd.DataFrame:
             "decision_tfidf": known > -4,
         }
     )
+
+
+def purchases(rows: int = 5000, households: int = 150, seed: int = 0) -> pd.DataFrame:
+    """Purchases of households over half a year: the truth is known, the model is the observable one with some noise."""
+    random = np.random.default_rng(seed)
+    household = random.integers(0, households, rows)
+    latent = random.normal(0, 0.8, households)[household]
+    seen = -1.5 + random.normal(0, 1.6, rows)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    observable = (1 / (1 + np.exp(-seen[:, None] - 0.8 * nodes))) @ (weights / weights.sum())
+    true = 1 / (1 + np.exp(-seen - latent))
+    wasted = random.random(rows) < true
+    odds = np.log(observable / (1 - observable)) + random.normal(0, 0.35, rows)
+    category = random.choice(["dairy", "meat", "produce", "canned"], rows, p=[0.4, 0.3, 0.25, 0.05])
+    median = np.where(category == "canned", 300.0, 7.0) * np.exp(random.normal(0, 0.3, rows))
+    predicted = median * np.exp(random.normal(0, 0.2, rows))
+    day = pd.Series(pd.Timestamp("2025-07-01") + pd.to_timedelta(np.sort(random.integers(0, 180, rows)), unit="D"))
+    date = day.dt.strftime("%Y-%m-%d")
+    return pd.DataFrame(
+        {
+            "row_id": [f"purchase-{number:05}" for number in range(rows)],
+            "actual": wasted.astype(np.int64),
+            "probability": 1 / (1 + np.exp(-odds)),
+            "split": "test",
+            "household_id": [f"household-{number}" for number in household],
+            "household_size": (1 + household % 4).astype(float),
+            "category": category,
+            "origin": "simulated",
+            "week": week_of(date),
+            "month": month_of(date),
+            "true_probability": true,
+            "observable_probability": observable,
+            "true_median_days": median,
+            "actual_days": np.where(wasted, median * np.exp(random.normal(0, 0.5, rows)), np.nan),
+            "predicted_days": predicted,
+            "predicted_days_lower": predicted * np.exp(-0.75),
+            "predicted_days_upper": predicted * np.exp(0.75),
+            "baseline_oracle": true,
+            "baseline_observable_oracle": observable,
+            "baseline_category_rate": pd.Series(wasted.astype(float)).groupby(category).transform("mean").to_numpy(),
+            "decision_category_rate": False,
+            "days_constant": 7.0,
+        }
+    )
+
+
+WASTE_EVALUATION: dict[str, Any] = {
+    "row_id": "purchase_id",
+    "target": "is_wasted",
+    "positive_class": "wasted",
+    "group_columns": ["household_id"],
+    "cost_ratio": None,
+    "operating_point": "f1_optimal",
+    "rivals": ["category_rate"],
+    "probabilities": ["category_rate"],
+    "oracles": ["oracle", "observable_oracle"],
+    "slices": ["category", "household_size", "origin", "month"],
+    "period_column": "week",
+    "goodness_of_fit": True,
+    "top_k": [100, 500],
+    "support": True,
+    "days": {},
+    "truth": {},
+    "fairness": {"columns": ["household_size"], "operating_point": "f1_optimal"},
+    "shift": {"excluded": ["history_*_count"]},
+    "explained_rows": 200,
+    "bootstrap_replicates": 200,
+}
+
+
+@pytest.fixture(scope="session")
+def waste_predictions() -> pd.DataFrame:
+    """The frame; tests that change it take a copy."""
+    return purchases()
+
+
+@pytest.fixture(scope="session")
+def waste_facts() -> dict[str, Any]:
+    """What the check of the export leaves."""
+    return {"n_train": 15_000, "threshold": {"half": 0.5, "confident": 0.7, "f1_optimal": 0.34}}
+
+
+@pytest.fixture(scope="session")
+def waste_evaluation() -> BinaryEvaluation:
+    """Everything that can be asked for."""
+    return BinaryEvaluation.model_validate(WASTE_EVALUATION)
 
 
 @pytest.fixture(scope="session")

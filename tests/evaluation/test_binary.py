@@ -11,7 +11,8 @@ from sklearn import metrics as sklearn_metrics
 
 from augury.errors import UserError
 from augury.pipelines.evaluation.binary import compare_baselines, evaluate_binary, evaluate_slices
-from augury.pipelines.evaluation.binary_holdout import BinaryEvaluation, main_name, week_of
+from augury.pipelines.evaluation.binary_holdout import main_name, week_of
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.gates import Gates, judge
 
 FACTS = {"n_train": 10, "threshold": {"cost_optimal": 0.5}}

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from augury.pipelines.evaluation import binary_plots
 from augury.pipelines.evaluation.binary import compare_baselines, evaluate_slices
-from augury.pipelines.evaluation.binary_holdout import BinaryEvaluation
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.binary_plots import (
     CURVE_POINTS,
     plot_baselines,

@@ -9,7 +9,7 @@ import pytest
 
 from augury.errors import UserError
 from augury.pipelines.evaluation.binary import evaluate_binary
-from augury.pipelines.evaluation.binary_holdout import BinaryEvaluation
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.binary_predictions import check_export, predict_holdout
 
 EVALUATION = BinaryEvaluation(

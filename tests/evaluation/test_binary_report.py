@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from augury.pipelines.evaluation.binary import compare_baselines, evaluate_binary, evaluate_slices
-from augury.pipelines.evaluation.binary_holdout import BinaryEvaluation
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.binary_plots import plot_cost, plot_roc
 from augury.pipelines.evaluation.binary_report import binary_report
 from augury.pipelines.evaluation.gates import Gates, judge

@@ -1,6 +1,7 @@
 """Gates: which values pass, what a mistake in them says, and what a failed run says."""
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,8 @@ def test_a_row_holds_value_and_interval_and_survives_json() -> None:
         "upper": 0.07,
         "rule": "<= 1",
         "passed": True,
+        "verdict": "pass",
+        "reason": "",
     }
     assert [row["metric"] for row in rows] == ["under_rate_95", "r2", "undefined"]
     assert rows[1]["lower"] is None
@@ -144,3 +147,81 @@ def test_gates_that_are_not_enforced_or_all_met_let_the_run_pass() -> None:
     enforce_gates(judge(METRICS, gates(r2={"min": 1})), gates(r2={"min": 1}), "report")
     met = gates(enforce=True, r2={"min": 0.5})
     enforce_gates(judge(METRICS, met), met, "report")
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "verdict"),
+    [
+        # mape_pct: 14.7 within 12.0 to 17.5
+        ("mape_pct", {"max": 18, "on": "upper"}, "pass"),
+        ("mape_pct", {"max": 17.5, "on": "upper"}, "pass"),
+        ("mape_pct", {"max": 16, "on": "upper"}, "inconclusive"),
+        ("mape_pct", {"max": 14, "on": "upper"}, "fail"),
+        ("mape_pct", {"min": 11, "on": "lower"}, "pass"),
+        ("mape_pct", {"min": 13, "on": "lower"}, "inconclusive"),
+        ("mape_pct", {"min": 15, "on": "lower"}, "fail"),
+        ("mape_pct", {"max": 14.6}, "fail"),
+        ("undefined", {"max": 1, "on": "upper"}, "fail"),
+        ("undefined", {"max": 1}, "fail"),
+    ],
+)
+def test_a_limit_that_only_the_value_meets_is_inconclusive(name: str, limits: dict[str, Any], verdict: str) -> None:
+    (row,) = judge(METRICS, gates(**{name: limits}))
+    assert row["verdict"] == verdict
+    assert row["passed"] is (verdict == "pass")
+
+
+SUPPORTED = {**METRICS, "precision": 0.9, "intervals": {"precision": [0.85, 0.94]}, "support": {"precision": 40}}
+
+
+def test_too_little_support_is_inconclusive_whatever_the_value() -> None:
+    for limit in (0.8, 0.95):
+        (row,) = judge(SUPPORTED, gates(precision={"min": limit, "on": "lower", "min_support": 41}))
+        assert (row["verdict"], row["passed"], row["reason"]) == ("inconclusive", False, "rests on 40 rows")
+        assert row["rule"] == f">= {limit:g} on lower bound from 41 rows on"
+    (row,) = judge(SUPPORTED, gates(precision={"min": 0.8, "on": "lower", "min_support": 40}))
+    assert row["verdict"] == "pass"
+    (row,) = judge(SUPPORTED, gates(r2={"min": 0.8, "min_support": 181}))
+    assert row["reason"] == "rests on 180 rows"
+    with pytest.raises(UserError, match=r"'evaluation\.support'"):
+        judge(METRICS, gates(r2={"min": 0.8, "min_support": 100}))
+
+
+def test_an_optional_gate_on_what_could_not_be_computed_is_left_out() -> None:
+    assert judge(METRICS, gates(undefined={"max": 1, "on": "upper", "optional": True})) == []
+    (row,) = judge(METRICS, gates(r2={"min": 1, "optional": True}))
+    assert row["verdict"] == "fail"
+    with pytest.raises(UserError, match="no such metric"):
+        judge(METRICS, gates(nonsense={"max": 1, "optional": True}))
+
+
+def test_the_table_names_all_three_verdicts() -> None:
+    limits = gates(mape_pct={"max": 16, "on": "upper"}, r2={"min": 0.9}, under_rate_95={"max": 0.01})
+    _, unsure, passed, failed = gate_table(judge(METRICS, limits)).splitlines()
+    assert "INCONCLUSIVE: the value is within the limit, its upper bound is not" in unsure
+    assert passed.endswith("pass")
+    assert failed.endswith("FAIL")
+
+
+def test_an_inconclusive_gate_fails_an_enforced_run_and_says_why() -> None:
+    limits = gates(enforce=True, mape_pct={"max": 16, "on": "upper"}, r2={"min": 0.999}, n_test={"min": 1})
+    with pytest.raises(GateFailure) as failure:
+        enforce_gates(judge(METRICS, limits), limits, "page", "text")
+    message = str(failure.value)
+    assert message.startswith("1 of 3 gates failed: r2.\n1 of 3 gates inconclusive (too few rows): mape_pct.\nmetric")
+    assert failure.value.exit_code == 99
+    only = gates(enforce=True, mape_pct={"max": 16, "on": "upper"})
+    with pytest.raises(GateFailure, match=r"^1 of 1 gates inconclusive \(too few rows\): mape_pct\."):
+        enforce_gates(judge(METRICS, only), only, "report")
+
+
+def test_an_inconclusive_gate_can_be_a_warning_alone(caplog: pytest.LogCaptureFixture) -> None:
+    limits = gates(enforce=True, inconclusive="warn", mape_pct={"max": 16, "on": "upper"})
+    with caplog.at_level(logging.WARNING):
+        enforce_gates(judge(METRICS, limits), limits, "report")
+    assert "1 of 1 gates inconclusive (too few rows): mape_pct." in caplog.text
+    failing = gates(enforce=True, inconclusive="warn", mape_pct={"max": 16, "on": "upper"}, r2={"min": 1})
+    with pytest.raises(GateFailure):
+        enforce_gates(judge(METRICS, failing), failing, "report")
+    with pytest.raises(ValidationError):
+        gates(inconclusive="perhaps")

@@ -260,6 +260,19 @@ def test_the_verdict_of_met_gates() -> None:
     assert "All 2 gates are met" in Page(render(gates=[{**row, "passed": True}] * 2)).text
 
 
+def test_an_inconclusive_gate_is_neither_met_nor_failed() -> None:
+    row = {"metric": "mae", "value": 1.0, "lower": 0.5, "upper": 3.0, "rule": "<= 2 on upper bound", "passed": False}
+    unsure = {**row, "verdict": "inconclusive", "reason": "its upper bound is not"}
+    page = render(gates=[unsure])
+    assert '<div class="verdict open"' in page
+    assert "1 of 1 gates inconclusive, too few rows: mae" in Page(page).text
+    assert "? mae INCONCLUSIVE" in Page(page).text.replace("\u00a0", " ")
+    assert "its upper bound is not" in Page(page).text
+    both = render(gates=[unsure, {**row, "metric": "rmse", "verdict": "fail", "reason": ""}])
+    assert '<div class="verdict failed"' in both
+    assert "1 of 2 gates failed: rmse; 1 of 2 gates inconclusive, too few rows: mae" in Page(both).text
+
+
 @pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [

@@ -15,6 +15,8 @@ from augury.metrics.calibration import (
     equal_width_bins,
     log_odds,
     resampled_calibration_error,
+    resampled_calibration_line,
+    resampled_debiased_error,
 )
 
 
@@ -99,3 +101,67 @@ def test_the_error_of_a_resample_keeps_the_bins() -> None:
     bins = equal_mass_bins(probability, 10)[rows]
     gaps = [abs((probability - actual)[rows][bins == code].sum()) for code in range(10)]
     assert error(counts[None, :].astype(float))["ece"][0] == pytest.approx(sum(gaps) / len(rows))
+
+
+def clustered(seed: int = 0, groups: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    codes = np.sort(random.integers(0, groups, 4000))
+    odds = random.normal(-1, 1.5, 4000)
+    actual = random.random(4000) < 1 / (1 + np.exp(-0.8 * odds - 0.2 - random.normal(0, 0.4, groups)[codes]))
+    return actual, 1 / (1 + np.exp(-odds)), codes
+
+
+def test_the_line_of_resamples_is_nearly_that_of_a_fit_to_each() -> None:
+    actual, probability, codes = clustered()
+    random = np.random.default_rng(1)
+    counts = random.multinomial(80, [1 / 80] * 80, size=60).astype(float)
+    found = resampled_calibration_line(actual, probability, codes)(counts)
+    fitted = []
+    for drawn in counts:
+        rows = np.repeat(np.arange(4000), drawn[codes].astype(int))
+        fit = calibration_metrics(actual[rows], probability[rows], 15)
+        fitted.append([fit["calibration_slope"], fit["calibration_in_the_large"]])
+    for values, name in zip(np.array(fitted).T, ("calibration_slope", "calibration_in_the_large"), strict=True):
+        assert found[name] == pytest.approx(values, abs=0.2 * values.std())
+
+
+def test_drawing_every_group_once_gives_the_line_of_the_sample() -> None:
+    actual, probability, codes = clustered()
+    found = resampled_calibration_line(actual, probability, codes)(np.ones((1, 80)))
+    whole = calibration_metrics(actual, probability, 15)
+    assert found["calibration_slope"][0] == pytest.approx(whole["calibration_slope"], abs=1e-9)
+    assert found["calibration_in_the_large"][0] == pytest.approx(whole["calibration_in_the_large"], abs=1e-9)
+
+
+def test_one_class_has_no_line_in_resamples_either() -> None:
+    nobody = np.zeros(10, dtype=bool)
+    assert resampled_calibration_line(nobody, np.linspace(0.1, 0.5, 10), np.arange(10))(np.ones((2, 10))) == {}
+
+
+def test_the_interval_of_the_debiased_error_holds_the_true_error() -> None:
+    random = np.random.default_rng(4)
+    held = {0.0: 0, 0.08: 0}
+    codes = np.arange(2000) % 250
+    for error in held:
+        for _ in range(60):
+            truth = random.uniform(0.2, 0.7, 2000)
+            actual = random.random(2000) < truth
+            resampled = resampled_debiased_error(actual, truth + error, 10, codes)
+            counts = random.multinomial(250, [1 / 250] * 250, size=150).astype(float)
+            lower, upper = np.quantile(resampled(counts)["ece_l2_debiased"], [0.025, 0.975])
+            held[error] += lower <= error <= upper
+    assert held[0.0] >= 54
+    assert held[0.08] >= 50
+
+
+def test_the_debiased_error_of_the_sample_takes_chance_off_once_more_in_resamples() -> None:
+    actual, probability, codes = clustered()
+    counts = np.ones((1, 80))
+    mass = equal_mass_bins(probability, 10)
+    rows = np.bincount(mass)
+    share, mean = (np.bincount(mass, weights=values) / rows for values in (actual, probability))
+    chance = share * (1 - share) / (rows - 1)
+    expected = math.sqrt(max(0, (rows * ((mean - share) ** 2 - 2 * chance)).sum() / rows.sum()))
+    assert resampled_debiased_error(actual, probability, 10, codes)(counts)["ece_l2_debiased"][0] == pytest.approx(
+        expected
+    )

@@ -1,13 +1,14 @@
 """Ranking metrics: against scikit-learn, with ties, and in resamples against a loop that draws rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from augury.metrics import ranking
-from augury.metrics.ranking import Ranking, threshold_counts
+from augury.metrics.ranking import Ranking, TopRows, threshold_counts
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3), st.integers(0, 3)), min_size=2)
 
@@ -70,3 +71,46 @@ def test_threshold_counts_by_hand() -> None:
     assert scores.tolist() == [0.9, 0.5, 0.1]
     assert found.tolist() == [1, 2, 2]
     assert alarms.tolist() == [0, 1, 2]
+
+
+def resample(codes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.repeat(np.arange(len(codes)), counts[codes].astype(int))
+
+
+def test_the_top_rows_are_those_of_a_sorted_table_with_ties_by_place() -> None:
+    random = np.random.default_rng(0)
+    actual, score = random.random(300) < 0.3, random.integers(0, 20, 300) / 20
+    places = random.permutation(300)
+    table = pd.DataFrame({"actual": actual, "score": score, "place": places})
+    table = table.sort_values(["score", "place"], ascending=[False, True])
+    found = TopRows(actual, score, [1, 50, 300], places=places).metrics()
+    for size in (1, 50, 300):
+        hits = table["actual"].head(size).sum()
+        assert found[f"precision_at_{size}"] == pytest.approx(hits / size)
+        assert found[f"recall_at_{size}"] == pytest.approx(hits / actual.sum())
+    assert found["recall_at_300"] == 1
+
+
+def test_the_top_rows_of_resamples_are_those_of_the_rows_drawn() -> None:
+    random = np.random.default_rng(1)
+    codes = random.integers(0, 12, 400)
+    actual, score = random.random(400) < 0.3, random.random(400)
+    counts = random.multinomial(12, [1 / 12] * 12, size=40).astype(float)
+    counts[0, 1:] = 0  # nearly all rows of one group, far more often than any step expects
+    found = TopRows(actual, score, [5, 120], codes).resampled(counts)
+    for replicate, drawn in enumerate(counts):
+        rows = resample(codes, drawn)
+        order = rows[np.argsort(-score[rows], kind="stable")]
+        for size in (5, 120):
+            if len(rows) < size:
+                assert np.isnan(found[f"precision_at_{size}"][replicate])
+                continue
+            hits = actual[order[:size]].sum()
+            assert found[f"precision_at_{size}"][replicate] == pytest.approx(hits / size)
+            assert found[f"recall_at_{size}"][replicate] == pytest.approx(hits / actual[rows].sum())
+
+
+def test_more_rows_than_there_are_have_no_precision() -> None:
+    found = TopRows(np.array([True, False]), np.array([0.1, 0.2]), [3]).metrics()
+    assert np.isnan(found["precision_at_3"])
+    assert np.isnan(found["recall_at_3"])

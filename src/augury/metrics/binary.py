@@ -1,7 +1,7 @@
 """All metrics of a binary predictor on one set of rows, with intervals from one set of resamples."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,17 @@ from augury.metrics.bootstrap import (
     percentile_intervals,
     share_interval,
 )
-from augury.metrics.calibration import calibration_metrics, log_losses, resampled_calibration_error
-from augury.metrics.decisions import DECISION_METRICS, rates
+from augury.metrics.calibration import (
+    calibration_metrics,
+    log_losses,
+    resampled_calibration_error,
+    resampled_calibration_line,
+    resampled_debiased_error,
+)
+from augury.metrics.decisions import COST, decision_metrics, rates
+from augury.metrics.goodness_of_fit import GOODNESS_OF_FIT, goodness_of_fit, log_loss_skill
 from augury.metrics.metrics_mapping import json_number
-from augury.metrics.ranking import Bools, Ranking, named
+from augury.metrics.ranking import Bools, Ranking, TopRows, named
 
 ROW_METRICS = ("n", "groups", "positives", "prevalence", "mean_probability")
 RANKING_METRICS = ("roc_auc", "pr_auc")
@@ -33,6 +40,9 @@ CALIBRATION_METRICS = (
 )
 WEIGHTED_RECALL = "weighted_recall"
 ROC_AUC_ABOVE = "roc_auc_above"
+LOG_LOSS_BELOW = "log_loss_below"
+PROBABILITY_METRICS = ("log_loss", LOG_LOSS_BELOW, "brier")
+TOP_METRICS = ("precision", "recall")
 MISSING = "(missing)"
 
 
@@ -55,6 +65,8 @@ class BinaryRows:
     """Rows of one group are drawn together."""
     weights: Floats | None = None
     """Size of each row, for the weighted recall: finite and >= 0."""
+    places: npt.NDArray[np.int64] | None = None
+    """Of rows with equal probabilities, the one with the smaller place comes first among the top rows."""
 
     def __len__(self) -> int:
         return len(self.actual)
@@ -62,7 +74,8 @@ class BinaryRows:
     def where(self, inside: Bools) -> "BinaryRows":
         """The rows of a mask."""
         weights = None if self.weights is None else self.weights[inside]
-        return BinaryRows(self.actual[inside], self.probability[inside], self.groups[inside], weights)
+        places = None if self.places is None else self.places[inside]
+        return BinaryRows(self.actual[inside], self.probability[inside], self.groups[inside], weights, places)
 
 
 def combined_groups(frame: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.int64]:
@@ -86,43 +99,68 @@ class Judged:
 
     values: dict[str, float | None]
     intervals: dict[str, list[float]]
+    support: dict[str, int] = field(default_factory=dict)
+    """Metric name -> the rows that it rests on, where those are not all rows."""
+
+
+@dataclass(frozen=True)
+class FurtherMetrics:
+    """What :func:`judge_binary` computes when asked."""
+
+    goodness_of_fit: bool = False
+    """The tests of :func:`~augury.metrics.goodness_of_fit.goodness_of_fit`, and intervals of the skill, the calibration
+    line and the debiased calibration error."""
+    top_k: tuple[int, ...] = ()
+    """How many rows with the largest probabilities are taken for ``precision_at_<k>`` and ``recall_at_<k>``."""
+    probabilities: Mapping[str, Floats] = field(default_factory=dict)
+    """Name -> probability of another model, for ``log_loss_below_<name>``."""
+
+
+NOTHING_FURTHER = FurtherMetrics()
 
 
 def judge_binary(
     rows: BinaryRows,
     thresholds: Mapping[str, float],
-    cost_ratio: float,
+    cost_ratio: float | None,
     bins: int,
     resampling: Resampling,
     rivals: Mapping[str, Floats] | None = None,
+    further: FurtherMetrics = NOTHING_FURTHER,
 ) -> Judged:
     """Compute all metrics of a model on some rows.
 
     Args:
         rows: The rows; there may be none, or of one class only.
         thresholds: Operating point -> the smallest probability that is called positive.
-        cost_ratio: Cost of a missed positive in units of a false alarm.
+        cost_ratio: Cost of a missed positive in units of a false alarm; None: no metric is a cost.
         bins: Bins of the calibration errors.
         resampling: How intervals are made.
         rivals: Name -> score of another model, shape ``(rows,)``.
+        further: Further metrics.
 
     Returns:
         ``n, groups, positives, prevalence, mean_probability``; those of
         :class:`~augury.metrics.ranking.Ranking` and :func:`~augury.metrics.calibration.calibration_metrics`; for each
         operating point those of :func:`~augury.metrics.decisions.rates` as ``<metric>_<point>`` and, with weights,
         ``weighted_recall_<point>``, the share of the positives' weight that was found; for each rival
-        ``roc_auc_above_<rival>``, the model's ROC-AUC less the rival's. Intervals are grouped bootstrap, with the same
+        ``roc_auc_above_<rival>``, the model's ROC-AUC less the rival's, and ``log_loss_below_<name>``, the log loss of
+        another model less this one's. Intervals are grouped bootstrap, with the same
         resamples for the rivals; plain shares have those of :func:`~augury.metrics.bootstrap.share_interval`, which
         stay honest where nothing was missed.
     """
-    values: dict[str, float | None] = dict.fromkeys(metric_names(thresholds, rivals or {}, rows.weights is not None))
+    values: dict[str, float | None] = dict.fromkeys(
+        metric_names(thresholds, rivals or {}, rows.weights is not None, cost_ratio, further)
+    )
     codes, labels = pd.factorize(rows.groups, sort=True)
     values |= {"n": len(rows), "groups": len(labels), "positives": int(rows.actual.sum())}
     if not len(rows):
         return Judged(values, {})
     intervals: dict[str, list[float]] = {}
+    support: dict[str, int] = {}
 
     def share(name: str, hits: Bools, among: Bools) -> None:
+        support[name] = int(among.sum())
         found = share_interval(hits[among], codes[among], resampling.confidence)
         if found is not None:
             intervals[name] = found
@@ -136,7 +174,12 @@ def judge_binary(
     sums = _Sums(rows)
     sums.mean("mean_probability", rows.probability)
     sums.mean("brier", (rows.probability - rows.actual) ** 2)
-    sums.mean("log_loss", log_losses(rows.actual, rows.probability))
+    losses = log_losses(rows.actual, rows.probability)
+    sums.mean("log_loss", losses)
+    for name, other_probability in further.probabilities.items():
+        gain = log_losses(rows.actual, other_probability) - losses
+        values[f"{LOG_LOSS_BELOW}_{name}"] = float(gain.mean())
+        sums.mean(f"{LOG_LOSS_BELOW}_{name}", gain)
     for point, threshold in thresholds.items():
         decided = rows.probability >= threshold
         values |= sums.decisions(decided, cost_ratio, f"_{point}")
@@ -152,6 +195,27 @@ def judge_binary(
         resampled_calibration_error(rows.actual, rows.probability, bins, codes),
         *(ranking_statistics(other, f"{name} ") for name, other in others.items()),
     ]
+    if further.goodness_of_fit:
+        values |= goodness_of_fit(rows.actual, rows.probability, resampling.seed)
+        sums.statistics["log_loss_skill"] = lambda totals: log_loss_skill(
+            totals["log_loss"] / totals["rows"], totals["positives"] / totals["rows"]
+        )
+        counted += [
+            resampled_debiased_error(rows.actual, rows.probability, bins, codes),
+            resampled_calibration_line(rows.actual, rows.probability, codes),
+        ]
+    sizes = [size for size in further.top_k if size <= len(rows)]
+    if sizes:
+        top = TopRows(rows.actual, rows.probability, sizes, codes, rows.places)
+        values |= top.metrics()
+        counted.append(top.resampled)
+        for size in sizes:
+            hits, members = top.taken(size)
+            support[f"precision_at_{size}"] = size
+            support[f"recall_at_{size}"] = int(rows.actual.sum())
+            found_share = share_interval(hits, members, resampling.confidence)
+            if found_share is not None:
+                intervals[f"precision_at_{size}"] = found_share
     samples = sums.samples(codes, resampling, counted)
     for name, other in others.items():
         values[f"{ROC_AUC_ABOVE}_{name}"] = ranked["roc_auc"] - other.metrics()["roc_auc"]
@@ -161,19 +225,30 @@ def judge_binary(
     values = {name: json_number(value) for name, value in values.items()}
     merged = {**found, **intervals}
     return Judged(
-        values, {name: merged[name] for name, value in values.items() if value is not None and name in merged}
+        values,
+        {name: merged[name] for name, value in values.items() if value is not None and name in merged},
+        {name: count for name, count in support.items() if count != len(rows)},
     )
 
 
-def metric_names(thresholds: Mapping[str, float], rivals: Mapping[str, Floats], weighted: bool) -> list[str]:
+def metric_names(
+    thresholds: Mapping[str, float],
+    rivals: Mapping[str, Floats],
+    weighted: bool,
+    cost_ratio: float | None = 1.0,
+    further: FurtherMetrics = NOTHING_FURTHER,
+) -> list[str]:
     """The names that :func:`judge_binary` gives, in their order."""
-    of_points = [*DECISION_METRICS, *([WEIGHTED_RECALL] if weighted else [])]
+    of_points = [*decision_metrics(cost_ratio), *([WEIGHTED_RECALL] if weighted else [])]
     return [
         *ROW_METRICS,
         *RANKING_METRICS,
         *CALIBRATION_METRICS,
+        *(GOODNESS_OF_FIT if further.goodness_of_fit else ()),
         *(f"{name}_{point}" for point in thresholds for name in of_points),
+        *(f"{name}_at_{size}" for size in further.top_k for name in TOP_METRICS),
         *(f"{ROC_AUC_ABOVE}_{rival}" for rival in rivals),
+        *(f"{LOG_LOSS_BELOW}_{name}" for name in further.probabilities),
     ]
 
 
@@ -183,55 +258,68 @@ class Contender:
 
     score: Floats | None
     decided: Bools | None
+    probabilistic: bool = False
+    """Whether the score is a probability."""
 
 
 def compare_binary(
-    rows: BinaryRows, contenders: Mapping[str, Contender], cost_ratio: float, resampling: Resampling
+    rows: BinaryRows, contenders: Mapping[str, Contender], cost_ratio: float | None, resampling: Resampling
 ) -> dict[str, Judged]:
     """Judge contenders on the same rows and the same resamples.
 
     Args:
         rows: The rows; there may be none. Their probability is not used.
         contenders: Name -> contender; the first, which has a score, is what the others are compared with.
-        cost_ratio: Cost of a missed positive in units of a false alarm.
+        cost_ratio: Cost of a missed positive in units of a false alarm; None: no metric is a cost.
         resampling: How intervals are made.
 
     Returns:
         By contender: ``roc_auc``, ``pr_auc`` and ``roc_auc_above``, how far the first one's ROC-AUC lies above its own
-        (None for the first), all None without a score; ``nec``, ``recall``, ``precision``, ``f1`` and
-        ``positive_share``, all None without decisions; intervals of all but precision and F1.
+        (None for the first), all None without a score; where any score is a probability, ``log_loss``, ``brier`` and
+        ``log_loss_below``, how far the first one's log loss lies below its own, None for those that are none; ``nec``,
+        ``recall``, ``precision``, ``f1`` and ``positive_share``, all None without decisions; intervals of all but
+        precision and F1.
     """
-    names = (*RANKING_METRICS, ROC_AUC_ABOVE, "nec", "recall", "precision", "f1", "positive_share")
+    some = any(contender.probabilistic for contender in contenders.values())
+    of_decisions_alone = (*((COST,) if cost_ratio is not None else ()), "recall", "precision", "f1", "positive_share")
+    of_probabilities = PROBABILITY_METRICS if some else ()
+    names = (*RANKING_METRICS, ROC_AUC_ABOVE, *of_probabilities, *of_decisions_alone)
     if not len(rows):
         return {name: Judged(dict.fromkeys(names), {}) for name in contenders}
     codes, _ = pd.factorize(rows.groups, sort=True)
     first = next(iter(contenders))
     sums = _Sums(rows)
     found: dict[str, dict[str, float | None]] = {}
-    reference = np.nan
-    counted: list[CountStatistics] = []
+    rankings: dict[int, tuple[str, Ranking]] = {}
+    owners: dict[str, str] = {}
+    """Of contenders that are one score at several thresholds, the one whose ranking is resampled."""
     for name, contender in contenders.items():
         values: dict[str, float | None] = dict.fromkeys(names)
         if contender.score is not None:
-            ranking = Ranking(rows.actual, contender.score, codes)
-            ranked = ranking.metrics()
-            values |= ranked
-            counted.append(ranking_statistics(ranking, f"{name} "))
-            if name == first:
-                reference = ranked["roc_auc"]
-            else:
-                values[ROC_AUC_ABOVE] = reference - ranked["roc_auc"]
+            if id(contender.score) not in rankings:
+                rankings[id(contender.score)] = name, Ranking(rows.actual, contender.score, codes)
+            owners[name], ranking = rankings[id(contender.score)]
+            values |= ranking.metrics()
+            if name != first:
+                values[ROC_AUC_ABOVE] = _difference(found[first]["roc_auc"], values["roc_auc"])
+            if contender.probabilistic:
+                values |= sums.probabilities(contender.score, f" {name}", f" {first}")
         if contender.decided is not None:
             of_decisions = sums.decisions(contender.decided, cost_ratio, f" {name}")
-            values |= {
-                metric: of_decisions[f"{metric} {name}"] for metric in names if f"{metric} {name}" in of_decisions
-            }
+            values |= {metric: of_decisions[f"{metric} {name}"] for metric in of_decisions_alone}
         found[name] = values
+    counted = [ranking_statistics(ranking, f"{name} ") for name, ranking in rankings.values()]
     samples = sums.samples(codes, resampling, counted)
+    for name, owner in owners.items():
+        samples |= {f"{name} {metric}": samples[f"{owner} {metric}"] for metric in RANKING_METRICS if samples}
     return {
         name: _contender(values, contenders[name], name, first, rows, codes, samples, resampling)
         for name, values in found.items()
     }
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _contender(
@@ -247,10 +335,11 @@ def _contender(
     own: dict[str, Floats] = {}
     if samples and contender.score is not None:
         own |= {metric: samples[f"{name} {metric}"] for metric in RANKING_METRICS}
+        own |= {metric: samples[f"{metric} {name}"] for metric in PROBABILITY_METRICS if f"{metric} {name}" in samples}
         if name != first:
             own[ROC_AUC_ABOVE] = samples[f"{first} roc_auc"] - own["roc_auc"]
-    if samples and contender.decided is not None:
-        own["nec"] = samples[f"nec {name}"]
+    if samples and contender.decided is not None and COST in values:
+        own[COST] = samples[f"{COST} {name}"]
     intervals: dict[str, list[float] | None] = dict(percentile_intervals(own, resampling.confidence))
     if contender.decided is not None:
         hits = contender.decided
@@ -281,7 +370,20 @@ class _Sums:
         self.contributions[name] = values
         self.statistics[name] = lambda sums: sums[name] / sums[per]
 
-    def decisions(self, decided: Bools, cost_ratio: float, suffix: str) -> dict[str, float | None]:
+    def probabilities(self, probability: Floats, suffix: str, first: str) -> dict[str, float]:
+        """Add metrics of a probability, beside one that was added before or is this one itself."""
+        losses = log_losses(self.rows.actual, probability)
+        self.mean(f"log_loss{suffix}", losses)
+        squared = (probability - self.rows.actual) ** 2
+        self.mean(f"brier{suffix}", squared)
+        values = {"log_loss": float(losses.mean()), "brier": float(squared.mean())}
+        if suffix != first and f"log_loss{first}" in self.contributions:
+            gain = losses - self.contributions[f"log_loss{first}"]
+            self.mean(f"{LOG_LOSS_BELOW}{suffix}", gain)
+            values[LOG_LOSS_BELOW] = float(gain.mean())
+        return values
+
+    def decisions(self, decided: Bools, cost_ratio: float | None, suffix: str) -> dict[str, float | None]:
         """Add metrics of decisions; returns their values in the sample itself."""
         actual, weights = self.rows.actual, self.rows.weights
         found, alarms = f"found{suffix}", f"alarms{suffix}"
@@ -295,7 +397,8 @@ class _Sums:
                 sums[found], sums[alarms], sums["positives"], sums["rows"] - sums["positives"], cost_ratio
             )[name]
 
-        self.statistics |= {f"{name}{suffix}": metric(name) for name in ("f1", "nec")}
+        resampled = ("f1",) if cost_ratio is None else ("f1", COST)
+        self.statistics |= {f"{name}{suffix}": metric(name) for name in resampled}
         positives = int(actual.sum())
         values: dict[str, float | None] = {
             f"{name}{suffix}": float(value)

@@ -109,7 +109,7 @@ def _logistic(outcome: Floats, probability: Floats, *, with_slope: bool) -> Floa
     coefficients = np.array([0.0, 1.0]) if with_slope else np.zeros(1)
     offset = np.zeros_like(odds) if with_slope else odds
     for _ in range(100):
-        fitted = 1 / (1 + np.exp(-np.clip(offset + design @ coefficients, -700, 700)))
+        fitted = _sigmoid(offset + design @ coefficients)
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None])
         try:
             step = np.linalg.solve(curvature, design.T @ (outcome - fitted))
@@ -119,6 +119,10 @@ def _logistic(outcome: Floats, probability: Floats, *, with_slope: bool) -> Floa
         if np.abs(step).max() < 1e-9:
             return coefficients
     return None  # the classes are separated: the best slope is infinite
+
+
+def _sigmoid(odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
 
 
 def resampled_calibration_error(
@@ -137,8 +141,88 @@ def resampled_calibration_error(
         again adds it a second time: such an interval errs upwards.
     """
     mass = equal_mass_bins(probability, bins)
-    width, groups = int(mass.max()) + 1, int(codes.max()) + 1
-    cells = np.bincount(codes * width + mass, weights=probability - actual, minlength=groups * width)
-    gaps = cells.reshape(groups, width)
-    rows = np.bincount(codes, minlength=groups).astype(np.float64)
+    gaps = _cells(probability - actual, mass, codes)
+    rows = np.bincount(codes).astype(np.float64)
     return lambda counts: {"ece": np.abs(counts @ gaps).sum(axis=1) / (counts @ rows)}
+
+
+def _cells(values: Floats, bins: Codes, codes: Codes) -> Floats:
+    """Sums by group and bin, shape ``(groups, bins)``."""
+    width, groups = int(bins.max()) + 1, int(codes.max()) + 1
+    found = np.bincount(codes * width + bins, weights=values, minlength=groups * width)
+    return found.reshape(groups, width).astype(np.float64)
+
+
+def resampled_debiased_error(
+    actual: Bools, probability: Floats, bins: int, codes: Codes
+) -> Callable[[Floats], dict[str, Floats]]:
+    """Prepare ``ece_l2_debiased`` for resamples; the bins stay those of the whole sample.
+
+    Args:
+        actual: Whether each row is positive, shape ``(rows,)``.
+        probability: Shape ``(rows,)``.
+        bins: Number of equal-mass bins.
+        codes: Number of each row's group, from 0.
+
+    Returns:
+        A function of group counts. What chance adds to the squared gaps is subtracted twice: once for the sample, as in
+        the metric itself, and once for drawing from it.
+    """
+    mass = equal_mass_bins(probability, bins)
+    outcome = actual.astype(np.float64)
+    tables = [_cells(values, mass, codes) for values in (np.ones(len(mass)), outcome, probability)]
+
+    def errors(counts: Floats) -> dict[str, Floats]:
+        rows, positives, promised = (counts @ table for table in tables)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = positives / rows
+            squared = (promised / rows - share) ** 2 - 2 * share * (1 - share) / (rows - 1)
+            used = np.where(rows > 1, rows, 0.0)
+            mean = np.where(rows > 1, rows * squared, 0.0).sum(axis=1) / used.sum(axis=1)
+        return {"ece_l2_debiased": np.sqrt(np.maximum(mean, 0.0))}
+
+    return errors
+
+
+def resampled_calibration_line(
+    actual: Bools, probability: Floats, codes: Codes
+) -> Callable[[Floats], dict[str, Floats]]:
+    """Prepare ``calibration_slope`` and ``calibration_in_the_large`` for resamples.
+
+    Args:
+        actual: Whether each row is positive, shape ``(rows,)``, at least one row.
+        probability: Shape ``(rows,)``.
+        codes: Number of each row's group, from 0.
+
+    Returns:
+        A function of group counts: one Newton step from the sample's own coefficients, which takes sums over groups
+        alone and differs from a fit to the resample by the square of what the resample moves them. What the sample has
+        none of, its resamples lack too.
+    """
+    outcome, odds = actual.astype(np.float64), log_odds(probability)
+    slope = _logistic(outcome, probability, with_slope=True)
+    intercept = _logistic(outcome, probability, with_slope=False)
+
+    def row_sums(fitted: Floats) -> Floats:
+        residual, curvature = outcome - fitted, fitted * (1 - fitted)
+        parts = (residual, residual * odds, curvature, curvature * odds, curvature * odds**2)
+        return np.column_stack([np.bincount(codes, weights=part) for part in parts])
+
+    tables: dict[str, Floats] = {}
+    if slope is not None:
+        tables["calibration_slope"] = row_sums(_sigmoid(slope[0] + slope[1] * odds))
+    if intercept is not None:
+        tables["calibration_in_the_large"] = row_sums(_sigmoid(intercept[0] + odds))
+
+    def coefficients(counts: Floats) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name, table in tables.items():
+                first, second, flat, mixed, square = (counts @ table).T
+                if name == "calibration_slope" and slope is not None:
+                    found[name] = slope[1] + (flat * second - mixed * first) / (flat * square - mixed**2)
+                elif intercept is not None:
+                    found[name] = intercept[0] + first / flat
+        return found
+
+    return coefficients

@@ -7,6 +7,7 @@ import numpy as np
 from augury.metrics.bootstrap import Floats
 from augury.metrics.ranking import Bools
 
+COST = "nec"
 DECISION_METRICS = (
     "recall",
     "fnr",
@@ -15,11 +16,16 @@ DECISION_METRICS = (
     "fpr",
     "positive_share",
     "false_omission_rate",
-    "nec",
+    COST,
 )
 
 
-def rates(found: Any, alarms: Any, positives: Any, negatives: Any, cost_ratio: float) -> dict[str, Any]:
+def decision_metrics(cost_ratio: float | None) -> tuple[str, ...]:
+    """The names that :func:`rates` gives."""
+    return tuple(name for name in DECISION_METRICS if cost_ratio is not None or name != COST)
+
+
+def rates(found: Any, alarms: Any, positives: Any, negatives: Any, cost_ratio: float | None) -> dict[str, Any]:
     """Metrics of decisions from their counts; arrays of counts give arrays of metrics.
 
     Args:
@@ -27,7 +33,7 @@ def rates(found: Any, alarms: Any, positives: Any, negatives: Any, cost_ratio: f
         alarms: False positives.
         positives: Rows that are positive.
         negatives: Rows that are not.
-        cost_ratio: Cost of a missed positive in units of a false alarm.
+        cost_ratio: Cost of a missed positive in units of a false alarm; None: there is no cost to compute.
 
     Returns:
         ``recall``; ``fnr``, share of the positives missed; ``precision``; ``f1``; ``fpr``, share of the negatives
@@ -43,7 +49,7 @@ def rates(found: Any, alarms: Any, positives: Any, negatives: Any, cost_ratio: f
     )
     selected, rows, missed = found + alarms, positives + negatives, positives - found
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {
+        metrics = {
             "recall": found / positives,
             "fnr": missed / positives,
             "precision": found / selected,
@@ -51,8 +57,10 @@ def rates(found: Any, alarms: Any, positives: Any, negatives: Any, cost_ratio: f
             "fpr": alarms / negatives,
             "positive_share": selected / rows,
             "false_omission_rate": missed / (rows - selected),
-            "nec": (cost_ratio * missed + alarms) / np.minimum(cost_ratio * positives, negatives),
         }
+        if cost_ratio is not None:
+            metrics[COST] = (cost_ratio * missed + alarms) / np.minimum(cost_ratio * positives, negatives)
+        return metrics
 
 
 def indifferent_threshold(cost_ratio: float) -> float:

@@ -1,7 +1,8 @@
 """The form of a metrics mapping, which every task's evaluation returns and gates and reports read.
 
-It is JSON-ready: ``name -> number | text | None`` (never NaN or infinite) and one nested key
-``"intervals": {name: [lower, upper]}``.
+It is JSON-ready: ``name -> number | text | None`` (never NaN or infinite), one nested key
+``"intervals": {name: [lower, upper]}`` and, where a task says so, another one ``"support": {name: rows}``: how many
+rows a metric rests on, where those are not all held-out rows.
 """
 
 import math
@@ -11,6 +12,8 @@ from typing import Any
 from augury.errors import UserError
 
 INTERVALS = "intervals"
+SUPPORT = "support"
+NESTED = (INTERVALS, SUPPORT)
 
 
 def is_number(value: Any) -> bool:
@@ -65,7 +68,7 @@ def with_facts(
             f"Facts: 'n_train', the number of training rows, is missing; there are: {', '.join(flat) or 'none'}."
         )
     for name, value in flat.items():
-        if name == INTERVALS or not (value is None or isinstance(value, str) or is_number(value)):
+        if name in NESTED or not (value is None or isinstance(value, str) or is_number(value)):
             raise UserError(f"Facts: '{name}' must be a number or text, but it is {value!r}.")
         if name in computed and value != computed[name]:
             raise UserError(f"Facts: '{name}' is {value!r}, but the evaluation found {computed[name]!r}.")

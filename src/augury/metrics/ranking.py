@@ -1,6 +1,7 @@
 """How well a score puts positives before negatives, for the whole sample and for thousands of resamples at once."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,85 @@ class Ranking:
                 "roc_auc": (positives * (below + tied / 2)).sum(axis=0) / (both * all_negatives),
                 "pr_auc": (positives * precision).sum(axis=0) / both,
             }
+
+
+class TopRows:
+    """How many positives are among the rows with the largest scores, in the sample and in resamples."""
+
+    def __init__(
+        self,
+        actual: Bools,
+        score: Floats,
+        sizes: Sequence[int],
+        codes: Codes | None = None,
+        places: Codes | None = None,
+    ) -> None:
+        """Sort.
+
+        Args:
+            actual: Whether each row is positive, shape ``(rows,)``, at least one row.
+            score: Larger comes first, shape ``(rows,)``.
+            sizes: How many rows are taken, >= 1 each.
+            codes: Number of each row's group; None: all rows in one group.
+            places: Of rows with equal scores, the one with the smaller place comes first, shape ``(rows,)``; None: the
+                order given.
+        """
+        codes = np.zeros(len(actual), dtype=np.int64) if codes is None else codes
+        ties = np.arange(len(actual)) if places is None else places
+        order = np.lexsort((ties, -score))
+        self._sizes = tuple(sizes)
+        self._hits, self._codes = actual[order].astype(np.float64), codes[order]
+        self._positives = np.bincount(codes, weights=actual)
+        self._rows = np.bincount(codes).astype(np.float64)
+
+    def resampled(self, counts: Floats) -> dict[str, Floats]:
+        """Both metrics for every size.
+
+        Args:
+            counts: How often each group was drawn, shape ``(replicates, groups)``.
+
+        Returns:
+            ``precision_at_<size>``, the share of positives among the rows taken, and ``recall_at_<size>``, the share of
+            all positives that are among them; each of shape ``(replicates,)``; NaN where there are fewer rows, or no
+            positive to find.
+        """
+        names = [f"{metric}_at_{size}" for metric in ("precision", "recall") for size in self._sizes]
+        found = {name: np.full(len(counts), np.nan) for name in names}
+        total, positives = counts @ self._rows, counts @ self._positives
+        for size in self._sizes:
+            enough = total >= size
+            hits = self._found(counts[enough], size)
+            found[f"precision_at_{size}"][enough] = hits / size
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[f"recall_at_{size}"][enough] = hits / positives[enough]
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """Both metrics of the sample itself."""
+        ones = np.ones((1, len(self._rows)))
+        return {name: float(values[0]) for name, values in self.resampled(ones).items()}
+
+    def taken(self, size: int) -> tuple[Bools, Codes]:
+        """Whether each of the rows taken is positive, and its group."""
+        return self._hits[:size] > 0, self._codes[:size]
+
+    def _found(self, counts: Floats, size: int) -> Floats:
+        """Positives among the first rows, rows counted as often as they were drawn."""
+        found = np.zeros(len(counts))
+        missing = np.full(len(counts), float(size))
+        start = 0
+        # Nearly all replicates are complete after somewhat more than as many rows as are taken
+        step = max(min(size + 4 * math.isqrt(size), CELLS_AT_ONCE // max(len(counts), 1)), 64)
+        while missing.any():
+            part = slice(start, start + step)
+            short = np.flatnonzero(missing)
+            drawn = counts[np.ix_(short, self._codes[part])]
+            before = np.cumsum(drawn, axis=1) - drawn
+            used = np.clip(missing[short, None] - before, 0, drawn)
+            found[short] += used @ self._hits[part]
+            missing[short] -= used.sum(axis=1)
+            start += step
+        return found
 
 
 def threshold_counts(actual: Bools, score: Floats) -> tuple[Floats, Floats, Floats]:

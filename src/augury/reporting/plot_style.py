@@ -144,19 +144,20 @@ def odds_axis(title: str, low: float, high: float) -> dict[str, Any]:
     }
 
 
-def plot_importances(importances: dict[str, float]) -> Any:
+def plot_importances(importances: dict[str, float], most: int = 15) -> Any:
     """Draw the most important features of any model.
 
     Args:
         importances: Feature -> importance, in whatever measure the model family has.
+        most: How many are drawn.
 
     Returns:
-        A plotly figure: horizontal bars, the 15 largest, as shares of the sum.
+        A plotly figure: horizontal bars, the largest ones, as shares of the sum.
     """
     import plotly.graph_objects as go
 
     total = sum(abs(value) for value in importances.values()) or 1.0
-    top = sorted(importances.items(), key=lambda item: (-abs(item[1]), item[0]))[:15]
+    top = sorted(importances.items(), key=lambda item: (-abs(item[1]), item[0]))[:most]
     figure = new_figure(
         "Feature importance",
         f"the {len(top)} largest of {len(importances)} features",

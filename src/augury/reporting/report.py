@@ -8,10 +8,11 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from augury.metrics.metrics_mapping import INTERVALS
+from augury.metrics.metrics_mapping import INTERVALS, NESTED
 from augury.reporting.report_layout import (
     Layout,
     flat,
@@ -21,6 +22,104 @@ from augury.reporting.report_layout import (
     shown,
 )
 from augury.reporting.report_tables import Section, Table, cell, columns, table_of_rows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the outcome of a gate is shown."""
+
+    state: str
+    mark: str
+    text: str
+
+
+OUTCOMES = {
+    "pass": Outcome("", "✓", "pass"),
+    "fail": Outcome("failed", "✗", "FAIL"),
+    "inconclusive": Outcome("open", "?", "INCONCLUSIVE"),
+}
+
+
+def outcome(gate: Mapping[str, Any]) -> str:
+    """The verdict of a judged gate: pass, fail or inconclusive; limits that know but two are shown as those."""
+    return str(gate.get("verdict") or ("pass" if gate["passed"] else "fail"))
+
+
+def report_content(
+    title: str,
+    metrics: dict[str, Any],
+    gates: list[dict[str, Any]],
+    baselines: list[dict[str, Any]],
+    slices: list[dict[str, Any]],
+    metadata: dict[str, Any],
+    notes: list[str],
+    sections: Sequence[Section] = (),
+    gate_word: str = "gate",
+) -> dict[str, Any]:
+    """Lay out all of a report but its plots.
+
+    Args:
+        title: The report's title.
+        metrics: A metrics mapping.
+        gates: What ``judge`` returned.
+        baselines: Rows of a table, the model first; ``x_lower`` and ``x_upper`` are shown as the
+            interval of ``x``. May be empty.
+        slices: Rows of a table, in the same form. May be empty.
+        metadata: The predictor's metadata as JSON; ``task`` chooses the layout. A key that is
+            missing is shown as unknown.
+        notes: What else the reader should know, a sentence each.
+        sections: Further tables.
+        gate_word: What the report calls a gate.
+
+    Returns:
+        Part of the report -> what it shows; for :func:`render_page` and
+        :func:`~augury.reporting.text_report.render_text`.
+    """
+    layout = layout_of(str(metadata.get("task") or ""))
+    unit = str(metrics.get("unit") or "")
+    return {
+        "title": title,
+        "verdict": _verdict(gates, gate_word),
+        "tiles": _tiles(metrics, layout, unit),
+        "notes": [*_data_notes(metadata), *notes],
+        "facts": _facts(metrics, metadata),
+        "origin": _origin(metadata),
+        "gates": _gate_table(gates, gate_word),
+        "gates_title": f"{gate_word}s".capitalize(),
+        "metrics": _metric_tables(metrics, layout, unit),
+        "confidence": f"{100 * float(metrics.get('confidence') or 0.95):g}",
+        "baselines": table_of_rows("Baselines", baselines, layout.baselines, unit, strong_first=True),
+        "slices": table_of_rows("Slices", _named_slices(slices), layout.slices, unit),
+        "sections": sections,
+        "details": _details(metadata),
+    }
+
+
+def render_page(content: Mapping[str, Any], plots: dict[str, Any]) -> str:
+    """Write a report as a page.
+
+    Args:
+        content: What :func:`report_content` returned.
+        plots: Title -> plotly figure, in the order of the page.
+
+    Returns:
+        A self-contained HTML page: styles, scripts and plotly.js are within it, nothing is loaded.
+        Everything that comes from data is escaped, and the page's own policy forbids all scripts
+        but its two.
+    """
+    import jinja2
+
+    script = _resource("report_script.js")
+    scripts = [_plotly_js(), script] if plots else []
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_resource("report_template.html")).render(
+        **content,
+        plots=[_plot(name, figure) for name, figure in plots.items()],
+        script_hashes=" ".join(f"'sha256-{_sha256(text)}'" for text in scripts) or "'none'",
+        scripts=scripts,
+    )
 
 
 def render_report(
@@ -35,55 +134,9 @@ def render_report(
     sections: Sequence[Section] = (),
     gate_word: str = "gate",
 ) -> str:
-    """Write the report.
-
-    Args:
-        title: The page's title.
-        metrics: A metrics mapping.
-        gates: What ``judge`` returned.
-        baselines: Rows of a table, the model first; ``x_lower`` and ``x_upper`` are shown as the
-            interval of ``x``. May be empty.
-        slices: Rows of a table, in the same form. May be empty.
-        plots: Title -> plotly figure, in the order of the page.
-        metadata: The predictor's metadata as JSON; ``task`` chooses the layout. A key that is
-            missing is shown as unknown.
-        notes: What else the reader should know, a sentence each.
-        sections: Further tables.
-        gate_word: What the page calls a gate.
-
-    Returns:
-        A self-contained HTML page: styles, scripts and plotly.js are within it, nothing is loaded.
-        Everything that comes from data is escaped, and the page's own policy forbids all scripts
-        but its two.
-    """
-    import jinja2
-
-    layout = layout_of(str(metadata.get("task") or ""))
-    unit = str(metrics.get("unit") or "")
-    script = _resource("report_script.js")
-    scripts = [_plotly_js(), script] if plots else []
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_resource("report_template.html")).render(
-        title=title,
-        verdict=_verdict(gates, gate_word),
-        tiles=_tiles(metrics, layout, unit),
-        notes=[*_data_notes(metadata), *notes],
-        facts=_facts(metrics, metadata),
-        origin=_origin(metadata),
-        gates=_gate_table(gates, gate_word),
-        gates_title=f"{gate_word}s".capitalize(),
-        metrics=_metric_tables(metrics, layout, unit),
-        confidence=f"{100 * float(metrics.get('confidence') or 0.95):g}",
-        baselines=table_of_rows("Baselines", baselines, layout.baselines, unit, strong_first=True),
-        slices=table_of_rows("Slices", _named_slices(slices), layout.slices, unit),
-        plots=[_plot(name, figure) for name, figure in plots.items()],
-        sections=sections,
-        details=_details(metadata),
-        script_hashes=" ".join(f"'sha256-{_sha256(text)}'" for text in scripts) or "'none'",
-        scripts=scripts,
-    )
+    """Lay out a report and write it as a page; see :func:`report_content` and :func:`render_page`."""
+    content = report_content(title, metrics, gates, baselines, slices, metadata, notes, sections, gate_word)
+    return render_page(content, plots)
 
 
 def _resource(name: str) -> str:
@@ -101,12 +154,17 @@ def _sha256(text: str) -> str:
 
 
 def _verdict(gates: list[dict[str, Any]], word: str) -> dict[str, str]:
-    failed = [row["metric"] for row in gates if not row["passed"]]
+    failed, unsure = ([row["metric"] for row in gates if outcome(row) == kind] for kind in ("fail", "inconclusive"))
     if not gates:
         return {"state": "open", "mark": "?", "text": f"Not judged: no {word}s were set"}
+    sentences = []
     if failed:
-        text = f"{len(failed)} of {len(gates)} {word}s failed: {', '.join(failed)}"
-        return {"state": "failed", "mark": "✗", "text": text}
+        sentences.append(f"{len(failed)} of {len(gates)} {word}s failed: {', '.join(failed)}")
+    if unsure:
+        sentences.append(f"{len(unsure)} of {len(gates)} {word}s inconclusive, too few rows: {', '.join(unsure)}")
+    if sentences:
+        state, mark = ("failed", "✗") if failed else ("open", "?")
+        return {"state": state, "mark": mark, "text": "; ".join(sentences)}
     text = f"The {word} is met" if len(gates) == 1 else f"All {len(gates)} {word}s are met"
     return {"state": "passed", "mark": "✓", "text": text}
 
@@ -125,7 +183,7 @@ def _tiles(metrics: Mapping[str, Any], layout: Layout, unit: str) -> list[dict[s
 
 
 def _metric_names(metrics: Mapping[str, Any]) -> list[str]:
-    return [name for name in metrics if name != INTERVALS]
+    return [name for name in metrics if name not in NESTED]
 
 
 def _data_notes(metadata: Mapping[str, Any]) -> list[str]:
@@ -174,18 +232,15 @@ def _gate_table(gates: list[dict[str, Any]], word: str) -> Table | None:
         return None
     rows = [
         {
-            "state": "" if row["passed"] else "failed",
+            "state": OUTCOMES[outcome(row)].state,
             "cells": [
-                cell(
-                    f"{'✓' if row['passed'] else '✗'}\u00a0{row['metric']}",
-                    small="pass" if row["passed"] else "FAIL",
-                ),
+                cell(f"{OUTCOMES[outcome(row)].mark}\u00a0{row['metric']}", small=OUTCOMES[outcome(row)].text),
                 cell(
                     format_value(row["value"]),
                     numeric=True,
                     small=format_interval((row["lower"], row["upper"]), "number", row["value"]),
                 ),
-                cell(row["rule"]),
+                cell(row["rule"], small=row.get("reason", "")),
             ],
         }
         for row in gates

@@ -95,7 +95,16 @@ REGRESSION = Layout(
 
 _SCORES = "Ranking and probabilities"
 _DECISION = "Operating point {point}"
-_NAME = r"(?P<point>\w+)"
+_NAME = r"(?P<point>(?!at_\d)\w+)"
+_FIT = "Do outcomes fit the probabilities?"
+_RIVALS = "Beside other models"
+_TOP = "Largest probabilities"
+_FOLDS = "Cross-validation"
+_DAYS = "Days until the event"
+_FAIR = "Fairness"
+_TRUTH = "Beside the known truth"
+_SLICE = "Worst slice"
+_SHIFT = "Held-out beside training rows"
 
 BINARY = Layout(
     metrics=[
@@ -104,7 +113,7 @@ BINARY = Layout(
         Label("mean_probability", "Mean probability", "share", section=_SCORES),
         Label("roc_auc", "ROC-AUC", "score", section=_SCORES, headline="ROC-AUC"),
         Label("pr_auc", "PR-AUC (average precision)", "score", section=_SCORES, headline="PR-AUC"),
-        Label(r"roc_auc_above_(?P<rival>\w+)", "ROC-AUC less that of {rival}", "score", section=_SCORES),
+        Label(r"roc_auc_above_(?P<rival>(?!oracle_z$)\w+)", "ROC-AUC less that of {rival}", "score", section=_RIVALS),
         Label("brier", "Brier score", "score", section=_SCORES),
         Label("log_loss", "Log loss", "score", section=_SCORES),
         Label("ece", "Calibration error (equal-mass bins)", "score", section=_SCORES, headline="calibration error"),
@@ -112,6 +121,15 @@ BINARY = Layout(
         Label("ece_l2_debiased", "Calibration error (L2, debiased)", "score", section=_SCORES),
         Label("calibration_slope", "Calibration slope (ideal: 1)", "score", section=_SCORES),
         Label("calibration_in_the_large", "Calibration in the large (ideal: 0)", "score", section=_SCORES),
+        Label("log_loss_skill", "Log-loss skill, share of uncertainty removed", "share", section=_SCORES),
+        Label(r"log_loss_below_(?P<rival>\w+)", "Log loss of {rival} less this", "score", section=_RIVALS),
+        Label("hosmer_lemeshow", "Hosmer-Lemeshow, 10 groups", section=_FIT),
+        Label("hosmer_lemeshow_p", "Hosmer-Lemeshow p", "score", section=_FIT),
+        Label("spiegelhalter_z", "Spiegelhalter z", section=_FIT),
+        Label("spiegelhalter_p", "Spiegelhalter p", "score", section=_FIT),
+        Label("anderson_darling", "Anderson-Darling (5 %: 2.492)", section=_FIT),
+        Label(r"precision_at_(?P<size>\d+)", "Precision at {size}", "share", section=_TOP),
+        Label(r"recall_at_(?P<size>\d+)", "Recall at {size}", "share", section=_TOP),
         Label(f"threshold_{_NAME}", "Threshold", section=_DECISION),
         Label(f"recall_{_NAME}", "Recall", "share", section=_DECISION, headline="recall, {point}"),
         Label(f"fnr_{_NAME}", "Missed (false negative rate)", "share", section=_DECISION),
@@ -130,6 +148,39 @@ BINARY = Layout(
             section=_DECISION,
             headline="cost / none, {point}",
         ),
+        Label("days_n", "Rows with a day", section=_DAYS),
+        Label("days_mae", "Mean absolute error", section=_DAYS, headline="MAE, days"),
+        Label("days_rmse", "Root mean squared error", section=_DAYS),
+        Label("days_median_ae", "Median absolute error", section=_DAYS),
+        Label("days_coverage", "Within the bounds", "share", section=_DAYS),
+        Label("days_width", "Median width of the bounds", section=_DAYS),
+        Label(r"days_mae_ratio_to_(?P<rival>\w+)", "Mean absolute error / {rival}", section=_DAYS),
+        Label("cv_folds", "Folds", section=_FOLDS),
+        Label(r"cv_(?P<metric>\w+)_mean", "{metric}, mean", "score", section=_FOLDS),
+        Label(r"cv_(?P<metric>\w+)_std", "{metric}, standard deviation", "score", section=_FOLDS),
+        Label(r"cv_(?P<metric>\w+)_range", "{metric}, range", "score", section=_FOLDS),
+        Label(r"cv_(?P<metric>\w+)_last_loss", "{metric}, last fold worse by", "score", section=_FOLDS),
+        Label(r"cv_(?P<metric>\w+)_trend", "{metric}, trend (Spearman)", "score", section=_FOLDS),
+        Label(r"demographic_parity_(?P<kind>\w+)", "Demographic parity, {kind}", "score", section=_FAIR),
+        Label(r"equalized_odds_(?P<kind>\w+)", "Equalised odds, {kind}", "score", section=_FAIR),
+        Label(r"calibration_gap_(?P<kind>\w+)", "Calibration gap, {kind}", "score", section=_FAIR),
+        Label("truth_rows", "Rows of known truth", section=_TRUTH),
+        Label(
+            "log_loss_skill_of_oracle",
+            "Skill / best possible skill",
+            "share",
+            section=_TRUTH,
+            headline="of the best possible",
+        ),
+        Label("roc_auc_below_oracle", "ROC-AUC below the best possible", "score", section=_TRUTH),
+        Label("roc_auc_above_oracle_z", "ROC-AUC above all knowledge (standard errors)", section=_TRUTH),
+        Label("probability_error", "Mean distance from the best probability", "score", section=_TRUTH),
+        Label("worst_slice", "Slice", "text", section=_SLICE),
+        Label("worst_slice_n", "Rows", section=_SLICE),
+        Label("worst_slice_roc_auc", "ROC-AUC", "score", section=_SLICE),
+        Label("weak_slices", "Slices below the whole (Holm, 5 %)", section=_SLICE),
+        Label("score_psi", "Stability index of the probability", section=_SHIFT),
+        Label("moved_features", "Features that moved", "share", section=_SHIFT),
         Label(r"onnx_(?P<fact>\w+)", "{fact}", section="ONNX export"),
     ],
     baselines=[
@@ -137,6 +188,9 @@ BINARY = Layout(
         Label("roc_auc", "ROC-AUC", "score"),
         Label("roc_auc_above", "model's lead", "score"),
         Label("pr_auc", "PR-AUC", "score"),
+        Label("log_loss", "log loss", "score"),
+        Label("log_loss_below", "model's lead, log loss", "score"),
+        Label("brier", "Brier", "score"),
         Label("nec", "cost / none", "score"),
         Label("recall", "recall", "share"),
         Label("precision", "precision", "share"),
@@ -155,6 +209,8 @@ BINARY = Layout(
         Label("precision", "precision", "share"),
         Label("pr_auc", "PR-AUC", "score"),
         Label("ece", "calibration error", "score"),
+        Label("days_n", "rows with a day"),
+        Label("days_mae", "MAE, days"),
         Label("groups", "groups"),
     ],
 )

@@ -2,99 +2,34 @@
 
 The predictions frame has one row per held-out row: ``row_id``, ``actual`` (0 or 1), ``probability``, the columns that
 the parameters name (groups, subsets, slices, weight, period), and of each baseline ``baseline_<name>`` (a score: larger
-means positive, not necessarily a probability), ``decision_<name>`` (0 or 1), or both.
+means positive, not necessarily a probability), ``decision_<name>`` (0 or 1), or both. Where days until the event are
+judged, it has ``actual_days`` (NaN where the event did not happen), ``predicted_days``, ``predicted_days_lower`` and
+``predicted_days_upper``, and ``days_<name>`` of baselines; where rows are simulated, the columns that ``truth`` names.
 """
 
 import datetime
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, field_validator
 
 from augury.errors import UserError
-from augury.metrics.binary import BinaryRows, Contender, Resampling, combined_groups, metric_names
+from augury.metrics.binary import BinaryRows, Contender, combined_groups
 from augury.metrics.bootstrap import Floats
 from augury.metrics.ranking import Bools
-from augury.parameters import Parameters, near_matches
+from augury.parameters import near_matches
+from augury.pipelines.evaluation.binary_parameters import MAIN, BinaryEvaluation
 from augury.pipelines.evaluation.holdout import numeric_column, require_columns
 
 SCORE_PREFIX = "baseline_"
 DECISION_PREFIX = "decision_"
-SUBSET_NAME = re.compile(r"[a-z][a-z0-9_]*")
+DAYS_PREFIX = "days_"
+ACTUAL_DAYS = "actual_days"
+PREDICTED_DAYS = "predicted_days"
 THRESHOLD = "threshold"
-MAIN = "main"
-
-Value = bool | int | float | str
-Selection = dict[str, Value | list[Value]]
-
-
-class BinaryEvaluation(Parameters):
-    """How a binary predictor is judged."""
-
-    row_id: str = Field(default="row_id", description="Column of the feature table that identifies a row.")
-    target: str = Field(default="target", description="Column of the feature table that holds the outcome.")
-    positive_class: str = Field(default="positive", description="What a positive row is called, in one word.")
-    main: Selection = Field(
-        default={"split": "test"},
-        description="Which rows the metrics without a prefix are about: column -> value, or list of values.",
-    )
-    subsets: dict[str, Selection] = Field(
-        default_factory=dict,
-        description="Further rows, chosen like 'main'; their metrics are called <subset>_<metric>.",
-    )
-    group_columns: list[str] = Field(
-        default=["group"], min_length=1, description="Rows that agree in these columns are drawn together."
-    )
-    cost_ratio: float = Field(
-        default=100.0, gt=0, allow_inf_nan=False, description="Cost of a missed positive in units of a false alarm."
-    )
-    operating_point: str = Field(
-        default="cost_optimal", description="The predictor's operating point that tables and plots show first."
-    )
-    rivals: list[str] = Field(
-        default_factory=list,
-        description="Baselines for which 'roc_auc_above_<baseline>' is a metric, so that a gate can limit it.",
-    )
-    weight_column: str | None = Field(
-        default=None, description="Size of a row, for the weighted recall; a missing or negative size counts as 0."
-    )
-    calibration_bins: int = Field(default=15, ge=2, description="Bins of the calibration errors.")
-    slices: list[str] = Field(default_factory=list, description="Columns by whose values the metrics are broken down.")
-    sliced: Selection | None = Field(
-        default=None, description="Which rows are broken down and drawn over time; null: those of 'main'."
-    )
-    min_slice_rows: int = Field(default=200, ge=1, description="Slices with fewer rows are merged into '(other)'.")
-    period_column: str | None = Field(default="date", description="Column of days, for the plot over time.")
-    bootstrap_replicates: int = Field(
-        default=1000, ge=0, description="Resamples per interval; 0 leaves all bootstrap intervals out."
-    )
-    confidence: float = Field(default=0.95, gt=0, lt=1, description="Coverage of every interval.")
-
-    @field_validator("subsets")
-    @classmethod
-    def _named_apart(cls, subsets: dict[str, Selection]) -> dict[str, Selection]:
-        metrics = [*metric_names({"": 0.0}, {"": np.zeros(0)}, weighted=True), "n_test", "threshold_"]
-        for name in subsets:
-            if not SUBSET_NAME.fullmatch(name):
-                raise ValueError(f"subset '{name}': a name has lower-case letters, digits and underscores")
-            if name == MAIN or any(metric == name or metric.startswith(f"{name}_") for metric in metrics):
-                raise ValueError(f"subset '{name}': the metrics of the main rows are called so; choose another name")
-        return subsets
-
-    def resampling(self, seed: int) -> Resampling:
-        """How intervals are made."""
-        return Resampling(self.bootstrap_replicates, self.confidence, seed)
-
-    def columns(self) -> list[str]:
-        """The columns of the feature table that the parameters name, each once, without row id and target."""
-        chosen = [self.main, *self.subsets.values(), self.sliced or {}]
-        names = [*self.group_columns, *(column for selection in chosen for column in selection), *self.slices]
-        names += [name for name in (self.weight_column, self.period_column) if name is not None]
-        return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -110,6 +45,7 @@ class BinaryHoldout:
             name: Contender(
                 None if baseline.score is None else baseline.score[inside],
                 None if baseline.decided is None else baseline.decided[inside],
+                baseline.probabilistic,
             )
             for name, baseline in self.baselines.items()
         }
@@ -127,29 +63,26 @@ def read_holdout(predictions: pd.DataFrame, evaluation: BinaryEvaluation) -> Bin
         The columns as arrays.
 
     Raises:
-        UserError: A column is missing or breaks a rule, or a rival is no baseline with a score.
+        UserError: A column is missing or breaks a rule, a rival is no baseline with a score, or one of
+            ``probabilities`` is none.
     """
     require_columns(predictions, ["row_id", "actual", "probability", *evaluation.columns()])
-    probability = numeric_column(predictions, "probability", minimum=0)
-    if (probability > 1).any():
-        worst = int(np.argmax(probability))
-        raise UserError(
-            f"Predictions: column 'probability' must be <= 1; row_id {predictions['row_id'].iloc[worst]!r} has "
-            f"{probability[worst]:g}."
-        )
-    baselines = _baselines(predictions)
+    probability = _probabilities(predictions, "probability")
+    baselines = _baselines(predictions, evaluation)
     scored = [name for name, baseline in baselines.items() if baseline.score is not None]
-    for rival in evaluation.rivals:
-        if rival not in scored:
-            raise UserError(
-                f"Parameter 'evaluation.rivals': there is no baseline '{rival}' with a score. "
-                f"{near_matches(rival, scored)}"
-            )
+    for parameter, names in (("rivals", evaluation.rivals), ("probabilities", evaluation.probabilities)):
+        for name in names:
+            if name not in scored:
+                raise UserError(
+                    f"Parameter 'evaluation.{parameter}': there is no baseline '{name}' with a score. "
+                    f"{near_matches(name, scored)}"
+                )
     rows = BinaryRows(
         _flags(predictions, "actual"),
         probability,
         combined_groups(predictions, evaluation.group_columns),
         None if evaluation.weight_column is None else _weights(predictions, evaluation.weight_column),
+        _places(predictions["row_id"]) if evaluation.top_k else None,
     )
     return BinaryHoldout(rows, baselines)
 
@@ -232,20 +165,47 @@ def week_of(days: pd.Series) -> pd.Series:
     return days.map({day: monday(day) for day in days.dropna().unique()})
 
 
-def _baselines(predictions: pd.DataFrame) -> dict[str, Contender]:
+def month_of(days: pd.Series) -> pd.Series:
+    """Year and month of each day, as text; None for a missing day."""
+    return days.map({day: str(day)[:7] for day in days.dropna().unique()})
+
+
+def _baselines(predictions: pd.DataFrame, evaluation: BinaryEvaluation) -> dict[str, Contender]:
     found: dict[str, dict[str, str]] = {}
     for column in map(str, predictions.columns):
         for prefix in (SCORE_PREFIX, DECISION_PREFIX):
             if column.startswith(prefix):
                 found.setdefault(column.removeprefix(prefix), {})[prefix] = column
     require_columns(predictions, [column for columns in found.values() for column in columns.values()])
-    return {
-        name: Contender(
-            numeric_column(predictions, columns[SCORE_PREFIX]) if SCORE_PREFIX in columns else None,
+    baselines: dict[str, Contender] = {}
+    for name, columns in found.items():
+        oracle = name in evaluation.oracles
+        if oracle and any(predictions[column].isna().any() for column in columns.values()):
+            continue  # the truth is known of some rows only; contenders are compared on all
+        probabilistic = SCORE_PREFIX in columns and (oracle or name in evaluation.probabilities)
+        take = _probabilities if probabilistic else numeric_column
+        baselines[name] = Contender(
+            take(predictions, columns[SCORE_PREFIX]) if SCORE_PREFIX in columns else None,
             _flags(predictions, columns[DECISION_PREFIX]) if DECISION_PREFIX in columns else None,
+            probabilistic,
         )
-        for name, columns in found.items()
-    }
+    return baselines
+
+
+def _probabilities(predictions: pd.DataFrame, column: str) -> Floats:
+    values = numeric_column(predictions, column, minimum=0)
+    if (values > 1).any():
+        worst = int(np.argmax(values))
+        raise UserError(
+            f"Predictions: column '{column}' must be <= 1; row_id {predictions['row_id'].iloc[worst]!r} has "
+            f"{values[worst]:g}."
+        )
+    return values
+
+
+def _places(row_ids: pd.Series) -> npt.NDArray[np.int64]:
+    """Rank of each row's id: an order that does not depend on that of the frame."""
+    return row_ids.astype(str).rank(method="first").to_numpy().astype(np.int64)
 
 
 def _flags(predictions: pd.DataFrame, column: str) -> Bools:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from augury.errors import UserError
 from augury.metrics.binary import RANKING_METRICS, ROC_AUC_ABOVE, BinaryRows, Contender
 from augury.metrics.bootstrap import Floats, share_interval
 from augury.metrics.calibration import log_odds
-from augury.metrics.decisions import expected_costs, indifferent_threshold, rates
+from augury.metrics.decisions import COST, expected_costs, indifferent_threshold, rates
 from augury.metrics.ranking import Bools, Ranking, threshold_counts
 from augury.pipelines.evaluation.binary import MODEL, sliced_rows
 from augury.pipelines.evaluation.binary_holdout import (
-    BinaryEvaluation,
     BinaryHoldout,
     main_name,
     main_rows,
@@ -23,6 +23,7 @@ from augury.pipelines.evaluation.binary_holdout import (
     subset_masks,
     thresholds_of,
 )
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
@@ -337,13 +338,16 @@ def plot_cost(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: Bina
     """
     import plotly.graph_objects as go
 
+    cost_ratio = evaluation.cost_ratio
+    if cost_ratio is None:
+        raise UserError("Parameter 'evaluation.cost_ratio' is null: there is no cost to draw.")
     holdout = read_holdout(predictions, evaluation)
     points = thresholds_of(facts, evaluation)
     main, highest = main_name(evaluation), 1.2
     grid = np.geomspace(LOWEST_THRESHOLD, 1, 301)
     figure = new_figure(
         "Cost by threshold",
-        f"a miss costs {evaluation.cost_ratio:g} false alarms; 1: the cheaper of all and none; dotted: threshold for "
+        f"a miss costs {cost_ratio:g} false alarms; 1: the cheaper of all and none; dotted: threshold for "
         "true probabilities",
         height=430,
         xaxis={
@@ -361,7 +365,7 @@ def plot_cost(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: Bina
         if drawn == MOST_SUBSETS or not rows.actual.any() or rows.actual.all():
             continue
         colour = COLOURS[drawn % len(COLOURS)]
-        costs = expected_costs(rows.actual, rows.probability, grid, evaluation.cost_ratio)
+        costs = expected_costs(rows.actual, rows.probability, grid, cost_ratio)
         figure.add_trace(
             go.Scatter(
                 x=grid.tolist(),
@@ -372,9 +376,7 @@ def plot_cost(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: Bina
                 hovertemplate=f"threshold %{{x:.4g}}: %{{y:.2f}}<extra>{literal(name)}</extra>",
             )
         )
-        at_points = expected_costs(
-            rows.actual, rows.probability, np.array(list(points.values())), evaluation.cost_ratio
-        )
+        at_points = expected_costs(rows.actual, rows.probability, np.array(list(points.values())), cost_ratio)
         figure.add_trace(
             go.Scatter(
                 x=[min(max(threshold, LOWEST_THRESHOLD), 1.0) for threshold in points.values()],
@@ -394,7 +396,7 @@ def plot_cost(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: Bina
         highest = max(highest, *(1.15 * cost for cost in at_points))
         drawn += 1
     figure.add_hline(y=1, line={"color": MUTED, "dash": "dash", "width": 1.5})
-    figure.add_vline(x=indifferent_threshold(evaluation.cost_ratio), line={"color": MUTED, "dash": "dot", "width": 1.5})
+    figure.add_vline(x=indifferent_threshold(cost_ratio), line={"color": MUTED, "dash": "dot", "width": 1.5})
     figure.update_yaxes(range=[0, min(highest, 3.0)])
     return figure
 
@@ -458,25 +460,36 @@ def plot_periods(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: B
         evaluation: Names the column of days and which rows are drawn.
 
     Returns:
-        A plotly figure: ROC-AUC and recall above, normalised expected cost below; a day without positives, or with
-        positives alone, leaves a gap. Without a column of days it is empty.
+        A plotly figure: ROC-AUC and recall above, below them normalised expected cost or, where no decision is judged
+        by a cost, mean probability beside share of positives; a day without positives, or with positives alone, leaves
+        a gap. Without a column of days it is empty.
     """
     import plotly.graph_objects as go
 
     point, threshold = next(iter(thresholds_of(facts, evaluation).items()))
     found = _by_period(predictions, threshold, evaluation)
+    costs = evaluation.cost_ratio is not None
+    unit = "day" if evaluation.period_column is None else literal(evaluation.period_column).replace("date", "day")
+    what = "recall and cost" if costs else "recall"
     figure = new_figure(
-        "Day by day",
-        f"recall and cost at {literal(point)}; {len(found)} days, the number of positives differs",
+        f"{unit.capitalize()} by {unit}",
+        f"{what} at {literal(point)}; {len(found)} {unit}s, the number of positives differs",
         height=460,
         xaxis={"anchor": "y2", "type": "date", "nticks": 5, "tickformat": "%d %b"},
         yaxis={"domain": [0.46, 1], "title": {"text": "share"}, "tickformat": ".0%"},
-        yaxis2={"domain": [0, 0.36], "title": {"text": "cost"}, "rangemode": "tozero"},
+        yaxis2={"domain": [0, 0.36], "title": {"text": "cost"}, "rangemode": "tozero"}
+        if costs
+        else {"domain": [0, 0.36], "title": {"text": literal(evaluation.positive_class)}, "tickformat": ".0%"},
     )
     texts = [f"{row['n']:,} rows, {row['positives']:,} {literal(evaluation.positive_class)}" for row in found]
-    panels = [("ROC-AUC", "roc_auc", "y"), ("recall", "recall", "y"), ("normalised cost", "nec", "y2")]
+    panels = [("ROC-AUC", "roc_auc", "y"), ("recall", "recall", "y")]
+    panels += (
+        [("normalised cost", COST, "y2")]
+        if costs
+        else [("share of positives", "prevalence", "y2"), ("mean probability", "mean_probability", "y2")]
+    )
     for index, (name, metric, axis) in enumerate(panels):
-        number = "%{y:.2f}" if axis == "y2" else "%{y:.1%}"
+        number = "%{y:.2f}" if metric == COST else "%{y:.1%}"
         figure.add_trace(
             go.Scatter(
                 x=[row["period"] for row in found],
@@ -490,7 +503,7 @@ def plot_periods(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: B
                 hovertemplate=f"%{{x}}: {number}<br>%{{text}}<extra>{name}</extra>",
             )
         )
-    if found:
+    if found and costs:
         ends = [found[0]["period"], found[-1]["period"]]
         line = {"color": MUTED, "dash": "dash", "width": 1.5}
         figure.add_trace(
@@ -509,6 +522,7 @@ def _by_period(predictions: pd.DataFrame, threshold: float, evaluation: BinaryEv
     for period in np.unique(periods):
         part = rows.where(periods == period)
         size = {"period": period, "n": len(part), "positives": int(part.actual.sum())}
+        size |= {"prevalence": float(part.actual.mean()), "mean_probability": float(part.probability.mean())}
         of_decisions = _rates(part.actual, part.probability >= threshold, evaluation.cost_ratio)
         found.append(size | Ranking(part.actual, part.probability).metrics() | of_decisions)
     return found
@@ -634,7 +648,7 @@ def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return x[kept], y[kept]
 
 
-def _rates(actual: Bools, decided: Bools, cost_ratio: float) -> dict[str, float]:
+def _rates(actual: Bools, decided: Bools, cost_ratio: float | None) -> dict[str, float]:
     positives = int(actual.sum())
     found = rates((actual & decided).sum(), (~actual & decided).sum(), positives, len(actual) - positives, cost_ratio)
     return {name: float(value) for name, value in found.items()}

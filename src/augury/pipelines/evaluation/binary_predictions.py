@@ -10,15 +10,20 @@ from augury import engines
 from augury.errors import UserError
 from augury.parameters import near_matches
 from augury.pipelines.evaluation.binary_holdout import (
+    ACTUAL_DAYS,
+    DAYS_PREFIX,
     DECISION_PREFIX,
+    PREDICTED_DAYS,
     SCORE_PREFIX,
     THRESHOLD,
-    BinaryEvaluation,
+    month_of,
     week_of,
 )
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.predictors.matrix_predictor import DATE, MatrixPredictor, held_out_rows
 
 WEEK = "week"
+MONTH = "month"
 ONNX_TOLERANCE = 1e-6
 
 
@@ -38,15 +43,17 @@ def predict_holdout(
 
     Returns:
         The frame that the docstring of ``binary_holdout`` describes, in the order of the row ids. Where there is a
-        ``date``, ``week`` is its Monday.
+        ``date``, ``week`` is its Monday and ``month`` its year and month.
 
     Raises:
         UserError: A column that a parameter names does not exist, or a row has no baselines.
     """
     table = _held_out(features_matrix, evaluation.row_id)
-    if DATE in table.columns and WEEK not in table.columns:
-        table = table.assign(**{WEEK: week_of(table[DATE])})
-    for name in (evaluation.row_id, evaluation.target, *evaluation.columns()):
+    periods = {WEEK: week_of, MONTH: month_of} if DATE in table.columns else {}
+    table = table.assign(**{name: of(table[DATE]) for name, of in periods.items() if name not in table.columns})
+    days = [] if evaluation.days is None else [evaluation.days.column]
+    truth = [] if evaluation.truth is None else evaluation.truth.columns()
+    for name in (evaluation.row_id, evaluation.target, *evaluation.columns(), *days):
         if name not in table.columns:
             raise UserError(
                 f"Parameters of 'evaluation': the feature table has no column '{name}'. "
@@ -59,6 +66,8 @@ def predict_holdout(
             "actual": table[evaluation.target].astype(np.int64),
             "probability": scored["probability"].to_numpy(dtype=np.float64),
             **{name: table[name] for name in evaluation.columns()},
+            **{name: table[name].astype(np.float64) for name in truth if name in table.columns},
+            **_days(table, scored, evaluation),
         }
     )
     return predictions.merge(
@@ -69,13 +78,29 @@ def predict_holdout(
     )
 
 
+def _days(table: pd.DataFrame, scored: pd.DataFrame, evaluation: BinaryEvaluation) -> dict[str, Any]:
+    days = evaluation.days
+    if days is None:
+        return {}
+    answer = {PREDICTED_DAYS: days.column, f"{PREDICTED_DAYS}_lower": days.lower, f"{PREDICTED_DAYS}_upper": days.upper}
+    for name in answer.values():
+        if name not in scored.columns:
+            raise UserError(
+                f"Parameters of 'evaluation.days': the predictor's answer has no column '{name}'. "
+                f"{near_matches(name, map(str, scored.columns))}"
+            )
+    predicted = {ours: scored[theirs].to_numpy(dtype=np.float64) for ours, theirs in answer.items()}
+    return {ACTUAL_DAYS: table[days.column].to_numpy(dtype=np.float64), **predicted}
+
+
 def _held_out(features_matrix: Any, row_id: str) -> pd.DataFrame:
     """Rows in the order of their ids: Spark has none."""
     return engines.to_pandas(held_out_rows(features_matrix)).sort_values(row_id, ignore_index=True)
 
 
 def _aligned(baselines: pd.DataFrame, row_id: str, rows: pd.Series) -> pd.DataFrame:
-    columns = [name for name in map(str, baselines.columns) if name.startswith((SCORE_PREFIX, DECISION_PREFIX))]
+    prefixes = (SCORE_PREFIX, DECISION_PREFIX, DAYS_PREFIX)
+    columns = [name for name in map(str, baselines.columns) if name.startswith(prefixes)]
     missing = ~rows.isin(baselines[row_id])
     if columns and missing.any():
         raise UserError(

@@ -1,16 +1,20 @@
 """The report of a binary predictor: gathers what the other nodes of the stage produced."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from augury.metrics.binary import RANKING_METRICS, ROC_AUC_ABOVE, WEIGHTED_RECALL
 from augury.metrics.bootstrap import ends
-from augury.metrics.decisions import DECISION_METRICS
+from augury.metrics.decisions import decision_metrics
 from augury.metrics.metrics_mapping import INTERVALS
-from augury.pipelines.evaluation.binary_holdout import THRESHOLD, BinaryEvaluation, main_name
+from augury.pipelines.evaluation.binary_holdout import THRESHOLD, main_name
+from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
+from augury.pipelines.evaluation.validation_sections import SECTIONS
 from augury.predictors import Predictor
-from augury.reporting.report import render_report
+from augury.reporting.report import render_page, report_content
 from augury.reporting.report_layout import BINARY, Label
 from augury.reporting.report_tables import Section, section_of_json, table_of_rows
+from augury.reporting.text_report import render_text
 
 PLOT_PREFIX = "plot_"
 REPORT_PREFIX = "report_"
@@ -18,13 +22,19 @@ PLOT_TITLES = {
     "baselines": "Model and baselines",
     "cost": "What a threshold costs",
     "routing": "Recall by share called positive",
-    "periods": "Day by day",
+    "periods": "Over time",
     "reliability": "Are the probabilities right?",
     "roc": "ROC curves",
     "precision_recall": "Precision and recall",
+    "confusion": "Confusion matrices",
     "scores": "Probabilities by class",
+    "days": "Days until the event",
     "slices": "Where it is worse",
+    "fairness": "Decisions by group",
+    "folds": "Cross-validation",
+    "shift": "Held-out beside training rows",
     "importances": "What the model looks at",
+    "shap": "What moves single probabilities",
 }
 REPORT_TITLES = {
     "source": "Where the rows come from",
@@ -76,34 +86,78 @@ def binary_report(
         baselines: The model beside the baselines, on the main rows and on every subset.
         slices: Metrics per slice.
         evaluation: How the predictor was judged.
-        **parts: ``plot_<name>``: figures; ``report_<name>``: JSON objects of earlier stages, each of which becomes a
-            section. Those that :data:`PLOT_TITLES` and :data:`REPORT_TITLES` name come first, in that order.
+        **parts: ``plot_<name>``: figures; ``report_<name>``: JSON objects of other parts or stages, each of which
+            becomes a section. Those that :data:`PLOT_TITLES`, :data:`~.validation_sections.SECTIONS` and
+            :data:`REPORT_TITLES` name come first, in that order.
 
     Returns:
         A self-contained HTML page.
     """
+    content = _content(predictor, metrics, gates, baselines, slices, evaluation, parts)
+    return render_page(content, _titled(parts, PLOT_PREFIX, PLOT_TITLES))
+
+
+def binary_text_report(
+    predictor: Predictor,
+    metrics: dict[str, Any],
+    gates: list[dict[str, Any]],
+    baselines: list[dict[str, Any]],
+    slices: list[dict[str, Any]],
+    evaluation: BinaryEvaluation,
+    **parts: Any,
+) -> str:
+    """Write the report of one predictor as text.
+
+    Args:
+        predictor: See :func:`binary_report`, as for all arguments.
+        metrics: A metrics mapping.
+        gates: Judged gates.
+        baselines: The model beside the baselines.
+        slices: Metrics per slice.
+        evaluation: How the predictor was judged.
+        **parts: ``report_<name>``: JSON objects.
+
+    Returns:
+        The tables of the page as aligned text.
+    """
+    return render_text(_content(predictor, metrics, gates, baselines, slices, evaluation, parts))
+
+
+def _content(
+    predictor: Predictor,
+    metrics: dict[str, Any],
+    gates: list[dict[str, Any]],
+    baselines: list[dict[str, Any]],
+    slices: list[dict[str, Any]],
+    evaluation: BinaryEvaluation,
+    parts: Mapping[str, Any],
+) -> dict[str, Any]:
     metadata = predictor.metadata.model_dump(mode="json")
     main = main_name(evaluation)
-    plots = _chosen(parts, PLOT_PREFIX, PLOT_TITLES)
-    reports = _chosen(parts, REPORT_PREFIX, REPORT_TITLES)
-    return render_report(
+    own = {
+        name: show(parts[f"{REPORT_PREFIX}{name}"], evaluation.positive_class)
+        for name, show in SECTIONS.items()
+        if f"{REPORT_PREFIX}{name}" in parts
+    }
+    others = {key: part for key, part in parts.items() if key.removeprefix(REPORT_PREFIX) not in own}
+    return report_content(
         metadata["predictor"],
         metrics,
         gates,
         [row for row in baselines if row["subset"] == main],
         slices,
-        plots,
         metadata,
         _notes(metrics, evaluation, main),
         [
             *_subset_sections(metrics, evaluation, main),
             *_baseline_sections(baselines, evaluation),
-            *(section_of_json(title, content) for title, content in reports.items()),
+            *own.values(),
+            *(section_of_json(title, part) for title, part in _titled(others, REPORT_PREFIX, REPORT_TITLES).items()),
         ],
     )
 
 
-def _chosen(parts: dict[str, Any], prefix: str, titles: dict[str, str]) -> dict[str, Any]:
+def _titled(parts: Mapping[str, Any], prefix: str, titles: dict[str, str]) -> dict[str, Any]:
     given = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
     order = [*(name for name in titles if name in given), *(name for name in given if name not in titles)]
     return {titles.get(name, name.replace("_", " ").capitalize()): given[name] for name in order}
@@ -114,10 +168,13 @@ def _notes(metrics: dict[str, Any], evaluation: BinaryEvaluation, main: str) -> 
         f"All metrics are about rows as they come, at their natural prevalence; those without a name are of the rows "
         f"'{main}'. Intervals: {evaluation.bootstrap_replicates:,} resamples of groups "
         f"({' x '.join(evaluation.group_columns)}); plain shares have Wilson intervals that take groups as dependent.",
-        f"A missed {evaluation.positive_class} row costs {evaluation.cost_ratio:g} false alarms. "
-        "'Cost / none' is the cost by that of the cheaper of calling every row positive and calling none: above 1, the "
-        "model is worse than no model.",
     ]
+    if evaluation.cost_ratio is not None:
+        notes.append(
+            f"A missed {evaluation.positive_class} row costs {evaluation.cost_ratio:g} false alarms. "
+            "'Cost / none' is the cost by that of the cheaper of calling every row positive and calling none: above 1, "
+            "the model is worse than no model."
+        )
     rows, difference = metrics.get("onnx_rows"), metrics.get("onnx_max_difference")
     if rows is not None and difference is not None:
         notes.append(f"The ONNX export was compared on {rows:,} rows; largest difference {difference:.1g}.")
@@ -148,7 +205,10 @@ def _subset_sections(metrics: dict[str, Any], evaluation: BinaryEvaluation, main
         for name, prefix in prefixes.items()
     ]
     tables = [table_of_rows("Scores by subset", score_rows, _SCORE_COLUMNS, unit)]
-    decisions = [*DECISION_METRICS, *([] if evaluation.weight_column is None else [WEIGHTED_RECALL])]
+    decisions = [
+        *decision_metrics(evaluation.cost_ratio),
+        *([] if evaluation.weight_column is None else [WEIGHTED_RECALL]),
+    ]
     for point in (name.removeprefix(f"{THRESHOLD}_") for name in metrics if name.startswith(f"{THRESHOLD}_")):
         rows = [
             {"subset": f"{name}, {point}", **row(prefix, decisions, f"_{point}")} for name, prefix in prefixes.items()

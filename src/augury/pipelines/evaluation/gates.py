@@ -1,5 +1,6 @@
 """Gates: the limits that a model has to meet, judged in one place for every task."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
@@ -8,10 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from augury.errors import GateFailure, UserError
 from augury.metrics.metrics_mapping import (
     INTERVALS,
+    NESTED,
+    SUPPORT,
     is_number,
     json_number,
 )
 from augury.parameters import Parameters, near_matches
+
+logger = logging.getLogger(__name__)
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+RESULTS = {"pass": "pass", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 
 
 class Gate(Parameters):
@@ -31,6 +39,12 @@ class Gate(Parameters):
         default="point",
         description="What is compared: the metric, or the lower or upper end of its interval.",
     )
+    min_support: int | None = Field(
+        default=None, ge=1, description="Rows that the metric has to rest on; fewer make the gate inconclusive."
+    )
+    optional: bool = Field(
+        default=False, description="Whether the gate is left out where the metric is undefined, instead of failing."
+    )
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -46,7 +60,8 @@ class Gate(Parameters):
         limits = [f">= {self.min:g}"] if self.min is not None else []
         limits += [f"<= {self.max:g}"] if self.max is not None else []
         where = "" if self.on == "point" else f" on {self.on} bound"
-        return " and ".join(limits) + where
+        support = "" if self.min_support is None else f" from {self.min_support:,} rows on"
+        return " and ".join(limits) + where + support
 
     def admits(self, value: float) -> bool:
         """Whether a finite value lies within the limits."""
@@ -54,7 +69,7 @@ class Gate(Parameters):
 
 
 class Gates(BaseModel):
-    """All gates of one predictor: ``enforce``, and any other key is the name of a metric.
+    """All gates of one predictor: ``enforce``, ``inconclusive``, and any other key is the name of a metric.
 
     Examples:
         >>> gates = Gates.model_validate({"enforce": True, "mape_pct": {"max": 20}})
@@ -66,6 +81,9 @@ class Gates(BaseModel):
     __pydantic_extra__: dict[str, Gate] = Field(init=False)
 
     enforce: bool = Field(default=False, description="Whether a failed gate makes the run fail.")
+    inconclusive: Literal["fail", "warn"] = Field(
+        default="fail", description="Whether an inconclusive gate makes an enforced run fail, or is only logged."
+    )
 
     @property
     def by_metric(self) -> dict[str, Gate]:
@@ -82,25 +100,33 @@ def judge(metrics: dict[str, Any], gates: Gates) -> list[dict[str, Any]]:
 
     Returns:
         One JSON-ready row per gate, in the gates' order: ``metric, value, lower, upper, rule,
-        passed``. A metric whose value is None or not finite (it could not be computed) does not
-        pass.
+        passed, verdict, reason``. The verdict is ``pass``, ``fail`` or ``inconclusive``: too few
+        rows, because the metric meets the limits but the end of its interval does not, or because
+        it rests on less than ``min_support``. Only ``pass`` has passed. A metric whose value is
+        None or not finite (it could not be computed) fails; where the gate is optional, there is no
+        row for it. The reason says what the limits do not.
 
     Raises:
         UserError: A gate names a metric that does not exist or is not a number, or limits an end of
-            an interval where the metric has none.
+            an interval where the metric has none, or rows that nobody counted.
     """
     intervals = metrics.get(INTERVALS) or {}
-    return [_judge_one(name, gate, metrics, intervals) for name, gate in gates.by_metric.items()]
+    judged = [_judge_one(name, gate, metrics, intervals) for name, gate in gates.by_metric.items()]
+    return [row for row in judged if row is not None]
 
 
-def _judge_one(name: str, gate: Gate, metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> dict[str, Any]:
-    if name not in metrics or name == INTERVALS:
+def _judge_one(
+    name: str, gate: Gate, metrics: Mapping[str, Any], intervals: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if name not in metrics or name in NESTED:
         numbers = [key for key, value in metrics.items() if is_number(value)]
         raise UserError(f"Gate '{name}': there is no such metric. {near_matches(name, numbers)}")
     raw = metrics[name]
     if raw is not None and not is_number(raw):
         raise UserError(f"Gate '{name}': the metric is not a number but {raw!r}, so it cannot be limited.")
     value = json_number(raw)
+    if value is None and gate.optional:
+        return None
     lower, upper = (json_number(end) for end in intervals.get(name) or (None, None))
     judged = {"point": value, "lower": lower, "upper": upper}[gate.on]
     if judged is None and value is not None:
@@ -109,14 +135,42 @@ def _judge_one(name: str, gate: Gate, metrics: Mapping[str, Any], intervals: Map
             f"Gate '{name}' limits the {gate.on} bound, but '{name}' has no interval; "
             f"use 'on: point'. Metrics with an interval: {with_interval}."
         )
+    verdict, reason = _verdict(name, gate, value, judged, metrics)
     return {
         "metric": name,
         "value": value,
         "lower": lower,
         "upper": upper,
         "rule": gate.rule,
-        "passed": value is not None and judged is not None and gate.admits(judged),
+        "passed": verdict == "pass",
+        "verdict": verdict,
+        "reason": reason,
     }
+
+
+def _verdict(
+    name: str, gate: Gate, value: float | None, judged: float | None, metrics: Mapping[str, Any]
+) -> tuple[Verdict, str]:
+    if value is None or judged is None:
+        return "fail", "could not be computed"
+    if gate.min_support is not None:
+        rows = _support(name, metrics)
+        if rows < gate.min_support:
+            return "inconclusive", f"rests on {rows:,} rows"
+    if gate.admits(judged):
+        return "pass", ""
+    if gate.on != "point" and gate.admits(value):
+        return "inconclusive", f"the value is within the limit, its {gate.on} bound is not: too few rows"
+    return "fail", ""
+
+
+def _support(name: str, metrics: Mapping[str, Any]) -> int:
+    if SUPPORT not in metrics:
+        raise UserError(
+            f"Gate '{name}' has 'min_support', but the metrics do not say how many rows each rests on; set "
+            "'evaluation.support' to true."
+        )
+    return int(metrics[SUPPORT].get(name, metrics["n_test"]))
 
 
 def gate_table(rows: list[dict[str, Any]]) -> str:
@@ -133,7 +187,7 @@ def gate_table(rows: list[dict[str, Any]]) -> str:
     cells = [("metric", "value", "interval", "rule", "result")]
     for row in rows:
         interval = "-" if row["lower"] is None else f"{_plain(row['lower'])} to {_plain(row['upper'])}"
-        result = "pass" if row["passed"] else "FAIL"
+        result = RESULTS[row["verdict"]] + (f": {row['reason']}" if row["verdict"] == "inconclusive" else "")
         cells.append((row["metric"], _plain(row["value"]), interval, row["rule"], result))
     widths = [max(len(line[column]) for line in cells) for column in range(5)]
     return "\n".join(_aligned(line, widths) for line in cells)
@@ -151,18 +205,26 @@ def _aligned(cells: Iterable[str], widths: list[int]) -> str:
     return f"{name}  {value}  {interval}  {rule}  {result}".rstrip()
 
 
-def enforce_gates(rows: list[dict[str, Any]], gates: Gates, report: str) -> None:
-    """Fail the run if gates are enforced and one was not met.
+def enforce_gates(rows: list[dict[str, Any]], gates: Gates, *reports: str) -> None:
+    """Fail the run if gates are enforced and one failed, or is inconclusive where that counts as failing.
 
     Args:
         rows: What :func:`judge` returned.
-        gates: The limits; only ``enforce`` is read.
-        report: The rendered report. It is not read: taking it makes this step run after the report
-            was written, so that a failed run can be looked into.
+        gates: The limits; only ``enforce`` and ``inconclusive`` are read.
+        *reports: The rendered reports. They are not read: taking them makes this step run after
+            they were written, so that a failed run can be looked into.
 
     Raises:
         GateFailure: The readable table of all gates.
     """
-    failed = [row["metric"] for row in rows if not row["passed"]]
-    if gates.enforce and failed:
-        raise GateFailure(f"{len(failed)} of {len(rows)} gates failed: {', '.join(failed)}.\n{gate_table(rows)}")
+    failed, unsure = ([row["metric"] for row in rows if row["verdict"] == kind] for kind in ("fail", "inconclusive"))
+    sentences = []
+    if failed:
+        sentences.append(f"{len(failed)} of {len(rows)} gates failed: {', '.join(failed)}.")
+    if unsure:
+        sentences.append(f"{len(unsure)} of {len(rows)} gates inconclusive (too few rows): {', '.join(unsure)}.")
+    message = "\n".join([*sentences, gate_table(rows)])
+    if gates.enforce and (failed or (unsure and gates.inconclusive == "fail")):
+        raise GateFailure(message)
+    if unsure:
+        logger.warning("%s", message)

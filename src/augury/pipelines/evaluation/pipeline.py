@@ -1,5 +1,8 @@
 """Evaluation: trained predictor + held-out rows -> metrics, gates, plots, report."""
 
+from collections.abc import Callable
+from typing import Any
+
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.evaluation import (
@@ -7,17 +10,26 @@ from augury.pipelines.evaluation import (
     binary_plots,
     binary_predictions,
     binary_report,
+    contributions,
+    event_days,
+    fairness,
+    fold_stability,
     gates,
+    gathered_metrics,
+    known_truth,
     regression,
     regression_plots,
     regression_predictions,
     regression_report,
+    training_shift,
+    validation_plots,
+    weak_slices,
 )
 
 
 def create_pipeline() -> Pipeline:
     """Evaluation of all predictors, one namespace each."""
-    return pdf_memory() + query_cost()
+    return pdf_memory() + query_cost() + food_waste()
 
 
 def pdf_memory() -> Pipeline:
@@ -29,6 +41,12 @@ def query_cost() -> Pipeline:
     """A binary predictor whose misses cost a hundred times its false alarms."""
     shown = ("source", "data", "zero_cost", "sampling", "parity")
     return Pipeline(_binary(shown), inputs=set(), namespace="query_cost", tags=["evaluation", "tracked"])
+
+
+def food_waste() -> Pipeline:
+    """A binary predictor with days until the event, judged in full."""
+    shown = ("data",)
+    return Pipeline(_validation(shown), inputs=set(), namespace="food_waste", tags=["evaluation", "tracked"])
 
 
 def _bounded_regression() -> list[Node]:
@@ -127,16 +145,121 @@ def _binary(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
-    judged = ["predictions_holdout", "report_facts", "params:evaluation"]
-    curves = {
-        "roc": binary_plots.plot_roc,
-        "precision_recall": binary_plots.plot_precision_recall,
-        "routing": binary_plots.plot_routing,
-        "cost": binary_plots.plot_cost,
-        "scores": binary_plots.plot_scores,
-        "periods": binary_plots.plot_periods,
-    }
+    curves = CURVES | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
     plots = (*curves, "reliability", "baselines", "slices", "importances")
+    return [
+        *_binary_metrics("report_metrics"),
+        _judge(),
+        *_binary_plots(curves),
+        _plot_importances(),
+        _binary_report(binary_report.binary_report, "report", shown_reports, plots),
+        _enforce_gates(),
+    ]
+
+
+def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
+    """Judgement of a binary predictor that also says when; with folds, fairness, shift, known truth, contributions.
+
+    Args:
+        shown_reports: Reports of earlier stages that get a section of the page.
+    """
+    judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
+    parts = ("truth", "days", "weak_slices", "folds", "fairness", "shift")
+    curves = CURVES | {"confusion": validation_plots.plot_confusion}
+    drawn_parts = {
+        "folds": validation_plots.plot_folds,
+        "fairness": validation_plots.plot_fairness,
+        "shift": validation_plots.plot_shift,
+    }
+    plots = (*curves, *drawn_parts, "reliability", "baselines", "slices", "days", "importances", "shap")
+    reports = (*parts, *shown_reports)
+    return [
+        *_binary_metrics("report_classification"),
+        Node(known_truth.compare_with_truth, inputs=judged, outputs="report_truth", name="compare_with_truth"),
+        Node(
+            event_days.judge_days,
+            inputs=["predictions_holdout", "params:evaluation", "params:seed"],
+            outputs="report_days",
+            name="judge_days",
+        ),
+        Node(
+            weak_slices.find_weak_slices,
+            inputs=["report_slices", "report_classification", "params:evaluation"],
+            outputs="report_weak_slices",
+            name="find_weak_slices",
+        ),
+        Node(fold_stability.judge_folds, inputs="report_training", outputs="report_folds", name="judge_folds"),
+        Node(fairness.judge_fairness, inputs=judged, outputs="report_fairness", name="judge_fairness"),
+        Node(
+            training_shift.measure_shift,
+            inputs=[
+                "features_matrix",
+                "report_features",
+                "predictions_oof",
+                "predictions_holdout",
+                "params:evaluation",
+            ],
+            outputs="report_shift",
+            name="measure_shift",
+        ),
+        Node(
+            gathered_metrics.gather_metrics,
+            inputs=["report_classification", *(f"report_{name}" for name in parts)],
+            outputs="report_metrics",
+            name="gather_metrics",
+        ),
+        _judge(),
+        Node(
+            contributions.explain_holdout,
+            inputs=["predictor", "features_matrix", "params:evaluation"],
+            outputs="predictions_shap",
+            name="explain_holdout",
+        ),
+        *_binary_plots(curves),
+        *(
+            Node(function, inputs=f"report_{name}", outputs=f"plot_{name}", name=f"plot_{name}")
+            for name, function in drawn_parts.items()
+        ),
+        Node(
+            validation_plots.plot_days,
+            inputs=["predictions_holdout", "params:evaluation"],
+            outputs="plot_days",
+            name="plot_days",
+        ),
+        Node(
+            validation_plots.plot_top_importances,
+            inputs="report_training",
+            outputs="plot_importances",
+            name="plot_importances",
+        ),
+        Node(contributions.plot_contributions, inputs="predictions_shap", outputs="plot_shap", name="plot_shap"),
+        _binary_report(binary_report.binary_report, "report", reports, plots),
+        _binary_report(binary_report.binary_text_report, "validation_report", reports, ()),
+        Node(
+            gates.enforce_gates,
+            inputs=["report_gates", "params:gates", "report", "validation_report"],
+            outputs=None,
+            name="enforce_gates",
+        ),
+    ]
+
+
+CURVES: dict[str, Callable[..., Any]] = {
+    "roc": binary_plots.plot_roc,
+    "precision_recall": binary_plots.plot_precision_recall,
+    "scores": binary_plots.plot_scores,
+    "periods": binary_plots.plot_periods,
+}
+"""Plots of the predictions themselves that every binary predictor has."""
+
+
+def _binary_metrics(metrics: str) -> list[Node]:
+    """Predictions of the held-out rows, and what they are worth.
+
+    Args:
+        metrics: Name of the metrics mapping.
+    """
+    judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
     return [
         Node(
             binary_predictions.predict_holdout,
@@ -150,55 +273,64 @@ def _binary(shown_reports: tuple[str, ...]) -> list[Node]:
             outputs="report_facts",
             name="check_export",
         ),
-        Node(binary.evaluate_binary, inputs=[*judged, "params:seed"], outputs="report_metrics", name="evaluate"),
-        Node(
-            binary.compare_baselines,
-            inputs=[*judged, "params:seed"],
-            outputs="report_baselines",
-            name="compare_baselines",
-        ),
-        Node(binary.evaluate_slices, inputs=[*judged, "params:seed"], outputs="report_slices", name="evaluate_slices"),
-        _judge(),
+        Node(binary.evaluate_binary, inputs=judged, outputs=metrics, name="evaluate"),
+        Node(binary.compare_baselines, inputs=judged, outputs="report_baselines", name="compare_baselines"),
+        Node(binary.evaluate_slices, inputs=judged, outputs="report_slices", name="evaluate_slices"),
+    ]
+
+
+def _binary_plots(curves: dict[str, Callable[..., Any]]) -> list[Node]:
+    """Plots of predictions, baselines and slices.
+
+    Args:
+        curves: Name -> plot of the predictions at their operating points.
+    """
+    drawn: dict[str, tuple[Callable[..., Any], str]] = {
+        "reliability": (binary_plots.plot_reliability, "predictions_holdout"),
+        "baselines": (binary_plots.plot_baselines, "report_baselines"),
+        "slices": (binary_plots.plot_slices, "report_slices"),
+    }
+    return [
         *(
-            Node(function, inputs=judged, outputs=f"plot_{name}", name=f"plot_{name}")
+            Node(
+                function,
+                inputs=["predictions_holdout", "report_facts", "params:evaluation"],
+                outputs=f"plot_{name}",
+                name=f"plot_{name}",
+            )
             for name, function in curves.items()
         ),
-        Node(
-            binary_plots.plot_reliability,
-            inputs=["predictions_holdout", "params:evaluation"],
-            outputs="plot_reliability",
-            name="plot_reliability",
+        *(
+            Node(function, inputs=[rows, "params:evaluation"], outputs=f"plot_{name}", name=f"plot_{name}")
+            for name, (function, rows) in drawn.items()
         ),
-        Node(
-            binary_plots.plot_baselines,
-            inputs=["report_baselines", "params:evaluation"],
-            outputs="plot_baselines",
-            name="plot_baselines",
-        ),
-        Node(
-            binary_plots.plot_slices,
-            inputs=["report_slices", "params:evaluation"],
-            outputs="plot_slices",
-            name="plot_slices",
-        ),
-        _plot_importances(),
-        Node(
-            binary_report.binary_report,
-            inputs={
-                "predictor": "predictor",
-                "metrics": "report_metrics",
-                "gates": "report_gates",
-                "baselines": "report_baselines",
-                "slices": "report_slices",
-                "evaluation": "params:evaluation",
-                **{f"plot_{name}": f"plot_{name}" for name in plots},
-                **{f"report_{name}": f"report_{name}" for name in shown_reports},
-            },
-            outputs="report",
-            name="report",
-        ),
-        _enforce_gates(),
     ]
+
+
+def _binary_report(function: Callable[..., str], output: str, reports: tuple[str, ...], plots: tuple[str, ...]) -> Node:
+    """A report, as a page or as text.
+
+    Args:
+        function: What writes it.
+        output: Its name, the node's too.
+        reports: JSON objects that get a section.
+        plots: What is drawn.
+    """
+    return Node(
+        function,
+        inputs={
+            "predictor": "predictor",
+            "metrics": "report_metrics",
+            "gates": "report_gates",
+            "baselines": "report_baselines",
+            "slices": "report_slices",
+            "evaluation": "params:evaluation",
+            **{f"plot_{name}": f"plot_{name}" for name in plots},
+            **{f"report_{name}": f"report_{name}" for name in reports},
+        },
+        outputs=output,
+        name=output,
+    )
 
 
 def _judge() -> Node:

@@ -9,8 +9,8 @@ import pandas as pd
 from augury import engines
 from augury.errors import UserError
 from augury.metrics.calibration import log_odds
+from augury.metrics.distribution_shift import Floats, Reference, effective_rows, expected_index
 from augury.parameters import near_matches
-from augury.pipelines.monitoring.distribution_shift import Floats, Reference, effective_rows, expected_index
 from augury.pipelines.monitoring.replay import DriftLimits, ReplayMonitoring, last_days
 from augury.predictors.matrix_predictor import MASKED, WEIGHT, MatrixPredictor, training_rows
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from augury.pipelines.monitoring.distribution_shift import Reference, effective_rows, expected_index
+from augury.metrics.distribution_shift import Reference, effective_rows, expected_index
 
 VALUES = st.lists(st.integers(0, 8), min_size=1, max_size=40)
 
