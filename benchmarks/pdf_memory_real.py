@@ -49,7 +49,7 @@ def evaluate(jobs: pd.DataFrame, recipe: str, seed: int) -> dict[str, float]:
     prepared, _ = prepare_jobs(jobs, PdfSplit(**configured["split"]), seed)
     train, holdout, features = build_features(prepared)
     model = BoundedRegressionModel(**configured["model"] | {"recipe": recipe})
-    predictor, _ = train_bounded_regression(train, features, model, seed, PROVENANCE)
+    predictor, _ = train_bounded_regression(train, features, {}, model, seed, PROVENANCE)
     answer = predictor.predict(holdout)
     actual = holdout["peak_mem_mb"].to_numpy()
     found = point_metrics(actual, answer["predicted"].to_numpy())

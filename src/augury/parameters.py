@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from augury.errors import UserError
+
 PREFIX = "params:"
 
 
@@ -179,3 +181,103 @@ def _field_names(hint: Any, seen: set[Any] | None = None) -> set[str]:
     for argument in typing.get_args(hint):
         names |= _field_names(argument, seen)
     return names
+
+
+_Model = typing.TypeVar("_Model", bound=Parameters)
+
+
+def value_at(model: Parameters, path: str) -> Any:
+    """Look up a parameter by its dotted path.
+
+    Args:
+        model: Parameters, possibly with others and mappings of them inside.
+        path: For example ``classifier.num_leaves``.
+
+    Returns:
+        The value.
+
+    Raises:
+        UserError: There is no such parameter.
+    """
+    tree, leaf = _parent(model.model_dump(), path)
+    return tree[leaf]
+
+
+def with_values(model: _Model, values: Mapping[str, Any]) -> _Model:
+    """Change some parameters, by their dotted paths.
+
+    Args:
+        model: Parameters, possibly with others and mappings of them inside.
+        values: Dotted path -> new value.
+
+    Returns:
+        New parameters of the same type, validated like any other.
+
+    Raises:
+        UserError: A path leads to no parameter, or a value breaks its rule.
+
+    Examples:
+        >>> class Trees(Parameters):
+        ...     rounds: int = 100
+        >>> class Pair(Parameters):
+        ...     classifier: Trees = Trees()
+        >>> with_values(Pair(), {"classifier.rounds": 20}).classifier.rounds
+        20
+    """
+    tree = model.model_dump()
+    for path, value in values.items():
+        parent, leaf = _parent(tree, path)
+        parent[leaf] = value
+    try:
+        return type(model).model_validate(tree)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = ".".join(_keys(item["loc"], tree))
+        raise UserError(f"Parameter '{where}' of the model: {item['msg']} (value {item['input']!r}).") from None
+
+
+def with_tuned(model: _Model, best_params: Mapping[str, Any], use: bool, predictor: str = "<predictor>") -> _Model:
+    """Apply what tuning found, where it is asked for.
+
+    Args:
+        model: Parameters of a model.
+        best_params: What tuning wrote: ``parameters`` maps dotted paths to values; empty if there was no tuning.
+        use: Whether to apply them.
+        predictor: For the message.
+
+    Returns:
+        The model as it is, or with the tuned parameters.
+
+    Raises:
+        UserError: They are asked for and there are none, or they do not fit the model.
+    """
+    if not use:
+        return model
+    tuned = best_params.get("parameters")
+    if not tuned:
+        raise UserError(
+            f"Parameter '{predictor}.model.use_tuned' is true, but {predictor} has no tuned parameters "
+            f"(best_params.yml). Tune it first: kedro run --pipelines=tuning --namespaces={predictor}"
+        )
+    try:
+        return with_values(model, tuned)
+    except UserError as error:
+        raise UserError(
+            f"{predictor}.best_params: the tuned parameters do not fit this model any more. {error} Tune it again: "
+            f"kedro run --pipelines=tuning --namespaces={predictor}"
+        ) from None
+
+
+def _parent(tree: Mapping[str, Any], path: str) -> tuple[Any, str]:
+    """The mapping that holds a dotted path's last key, and that key."""
+    *steps, leaf = path.split(".")
+    node: Any = tree
+    for position, key in enumerate([*steps, leaf]):
+        if not isinstance(node, Mapping) or key not in node:
+            above = ".".join(path.split(".")[:position])
+            known = node if isinstance(node, Mapping) else ()
+            hints = near_matches(key, known, prefix=f"{above}." if above else "")
+            raise UserError(f"The model has no parameter '{path}'. {hints}")
+        if position < len(steps):
+            node = node[key]
+    return node, leaf

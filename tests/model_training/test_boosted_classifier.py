@@ -34,6 +34,7 @@ def train(query_matrix, query_reports, query_model):
             reports.features,
             reports.zero_cost,
             reports.data,
+            {},
             query_model(**changes),
             seed,
             PROVENANCE,

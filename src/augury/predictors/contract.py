@@ -1,5 +1,6 @@
 """The contract that every trained predictor keeps: typed metadata, `predict`, `save`, `load`."""
 
+import errno
 import hashlib
 import importlib
 import json
@@ -7,7 +8,8 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -25,12 +27,16 @@ EXAMPLE_FILE = "input_example.json"
 CHECKSUMS_FILE = "SHA256SUMS"
 """Digests of all other files, for ``sha256sum -c SHA256SUMS`` too: some engines crash the process on half a file."""
 
+NEIGHBOURS = ("best_params.yml",)
+"""Files that live in a predictor's directory without being part of the predictor: saving one keeps them."""
+
 _FLOAT_LIMIT = 2**1023  # JSON has integers that no float64 can hold
 _TEXT_OR_NOTHING = {str, type(None)}
 
 REGISTRY: dict[str, str] = {
     "bounded_regression": "augury.predictors.bounded_regression:BoundedRegression",
     "heavy_query": "augury.predictors.query_cost:QueryCostPredictor",
+    "waste_pair": "augury.predictors.food_waste:WastePredictor",
 }
 """Family -> class. Metadata names a family, never a class: loading a model must not import what a file says."""
 
@@ -263,16 +269,46 @@ def replace_directory(staging: Path, target: Path) -> None:
     POSIX can rename a directory over an empty one only, so the old one steps aside first. Between the two renames the
     target is missing for a moment; :func:`recover` then finds the old one under its other name.
 
+    Neighbours of the old one are carried over, see :data:`NEIGHBOURS`.
+
     Args:
         staging: The finished directory, on the same file system.
         target: Where it belongs.
     """
     aside = target.with_name(f".{target.name}.old")
-    if target.exists():
+    with sole_writer(target):
+        current = recover(target)
+        for name in NEIGHBOURS:
+            if (current / name).is_file() and not (staging / name).exists():
+                shutil.copy2(current / name, staging / name)
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(target, aside)
+        os.replace(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
-        os.replace(target, aside)
-    os.replace(staging, target)
-    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def sole_writer(directory: Path) -> Iterator[None]:
+    """Wait until no other process replaces a predictor's directory or changes a neighbour in it.
+
+    Args:
+        directory: A predictor's directory; its parent exists. The parent is what is locked: the directory itself is
+            renamed, and a file beside it would be left behind.
+    """
+    import fcntl  # POSIX only, unlike loading a predictor
+
+    handle = os.open(directory.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            # Some network file systems lock no directories: as safe as without
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF):
+                raise
+        yield
+    finally:
+        os.close(handle)
 
 
 def recover(directory: Path) -> Path:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from augury import engines
 from augury.errors import UserError
-from augury.parameters import Parameters
+from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training import operating_points
 from augury.pipelines.model_training.distributed_boosting import DistributedRows
 from augury.pipelines.model_training.training_rows import (
@@ -95,6 +95,7 @@ class BoostedClassifierModel(Parameters):
         default=200_000, ge=0, description="training rows above which a Spark frame is trained on where it is"
     )
     workers: int = Field(default=2, ge=1, description="Spark tasks of a distributed training")
+    use_tuned: bool = Field(default=False, description="whether to take the parameters that tuning found")
 
     @model_validator(mode="after")
     def _weights_are_shares(self) -> Self:
@@ -111,6 +112,7 @@ def train_query_cost(
     report_features: dict[str, Any],
     report_zero_cost: dict[str, Any],
     report_data: dict[str, Any],
+    best_params: dict[str, Any],
     model: BoostedClassifierModel,
     seed: int,
     provenance: dict[str, Any],
@@ -124,6 +126,7 @@ def train_query_cost(
             and ``golden``.
         report_zero_cost: Which zero-cost categories are ``safe``.
         report_data: What labelling says: ``thresholds``.
+        best_params: What tuning found; empty if there was none.
         model: Parameters.
         seed: Seed of the trees.
         provenance: ``git_commit``, ``created_at`` and ``versions`` for the metadata.
@@ -132,19 +135,13 @@ def train_query_cost(
         The predictor, and a JSON-ready account of the training.
 
     Raises:
-        UserError: Too few days, or no heavy or no light row to learn from.
+        UserError: Too few days, or no heavy or no light row to learn from; tuned parameters asked for that there are
+            none of.
     """
+    model = with_tuned(model, best_params, model.use_tuned, PREDICTOR)
     features = QueryFeatures.model_validate(report_features["parameters"])
-    numbers = tuple(report_features["features"])
-    thresholds = report_data["thresholds"]
-    unit = CostUnit(
-        cpu_threshold_s=thresholds["cpu_seconds"],
-        memory_threshold_gb=thresholds["memory_gb"],
-        smallest=model.smallest_cost,
-    )
-    settings = RowSettings(
-        numbers, unit, model.positive_weight, model.new_template_share, model.new_table_share
-    )  # fmt: skip
+    settings = row_settings(report_features, report_data, model)
+    numbers, unit, thresholds = settings.numbers, settings.unit, report_data["thresholds"]
     rows = training_rows(features_matrix, settings, model)
     facts = rows.facts()
     _check_rows(facts)
@@ -205,6 +202,29 @@ def train_query_cost(
         "operating_points": points,
     }
     return predictor, account
+
+
+def row_settings(
+    report_features: dict[str, Any], report_data: dict[str, Any], model: BoostedClassifierModel
+) -> RowSettings:
+    """Say what becomes of the rows.
+
+    Args:
+        report_features: What feature engineering says of the matrix: ``features``.
+        report_data: What labelling says: ``thresholds``.
+        model: Parameters.
+
+    Returns:
+        The settings.
+    """
+    thresholds = report_data["thresholds"]
+    unit = CostUnit(
+        cpu_threshold_s=thresholds["cpu_seconds"],
+        memory_threshold_gb=thresholds["memory_gb"],
+        smallest=model.smallest_cost,
+    )
+    numbers = tuple(report_features["features"])
+    return RowSettings(numbers, unit, model.positive_weight, model.new_template_share, model.new_table_share)
 
 
 def training_rows(features_matrix: Any, settings: RowSettings, model: BoostedClassifierModel) -> TrainingRows:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from augury import engines
 from augury.errors import UserError
-from augury.parameters import Parameters, near_matches
+from augury.parameters import Parameters, near_matches, with_tuned
 from augury.pipelines.model_training.conformal import fit_margins
 from augury.pipelines.model_training.prior import fit_prior
 from augury.predictors import DataFacts, Metadata
@@ -71,6 +71,7 @@ class BoundedRegressionModel(Parameters):
     min_tail_groups: float = Field(
         gt=0, description="groups expected above the bound (groups x risk) in a band with a margin of its own"
     )
+    use_tuned: bool = Field(default=False, description="whether to take the parameters that tuning found")
 
     @model_validator(mode="after")
     def _recipe_exists(self) -> Self:
@@ -87,6 +88,7 @@ class BoundedRegressionModel(Parameters):
 def train_bounded_regression(
     features_train: Any,
     features: dict[str, Any],
+    best_params: dict[str, Any],
     model: BoundedRegressionModel,
     seed: int,
     provenance: dict[str, Any],
@@ -96,6 +98,7 @@ def train_bounded_regression(
     Args:
         features_train: Training rows, any engine; collected here.
         features: A :class:`~augury.predictors.feature_specification.FeatureSpecification` as JSON.
+        best_params: What tuning found; empty if there was none.
         model: Recipe, risks and folds.
         seed: Seed of the folds and of the trees.
         provenance: ``git_commit``, ``created_at`` and ``versions`` for the metadata.
@@ -104,9 +107,10 @@ def train_bounded_regression(
         The predictor, and a JSON-ready account of the training (out-of-fold errors, prior, importances).
 
     Raises:
-        UserError: Fewer groups than folds.
+        UserError: Fewer groups than folds; tuned parameters asked for that there are none of.
     """
     specification = FeatureSpecification.model_validate(features)
+    model = with_tuned(model, best_params, model.use_tuned, specification.predictor)
     table = engines.to_pandas(features_train).sort_values(specification.row_id, ignore_index=True)
     groups = table[specification.group].to_numpy()
     if len(set(groups)) < model.folds:
@@ -114,13 +118,13 @@ def train_bounded_regression(
             f"{specification.predictor}: {len(set(groups))} training groups ({specification.group}) are too few for "
             f"{model.folds} folds; bring more data or lower {specification.predictor}.model.folds."
         )
-    layout = _layout(table, specification, model)
+    layout = training_layout(table, specification, model)
     codes = pd.Categorical(table[specification.category], categories=list(layout.categories)).codes.astype(np.intp)
     table = mask_ignored(table, layout, codes)
     target = table[specification.target].to_numpy(dtype=np.float64)
 
     out_of_fold = np.empty(len(table))
-    for inner, outer in _folds(groups, model.folds, seed):
+    for inner, outer in grouped_folds(groups, model.folds, seed):
         fitted = _fit(table.iloc[inner], codes[inner], target[inner], layout, model.chosen, seed)
         out_of_fold[outer] = point_prediction(*fitted, table.iloc[outer], codes[outer])
     margins = fit_margins(
@@ -173,8 +177,19 @@ def fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256(hashes.tobytes()).hexdigest()
 
 
-def _layout(table: pd.DataFrame, specification: FeatureSpecification, model: BoundedRegressionModel) -> Specification:
-    """Everything of the specification that does not depend on a fit."""
+def training_layout(
+    table: pd.DataFrame, specification: FeatureSpecification, model: BoundedRegressionModel
+) -> Specification:
+    """Everything of the specification that does not depend on a fit.
+
+    Args:
+        table: Training rows.
+        specification: What the columns are.
+        model: With the recipe in force.
+
+    Returns:
+        A specification without prior and margins.
+    """
     categories = tuple(sorted(table[specification.category].astype(str).unique()))
     present = table.groupby(specification.category)[list(specification.numbers)].count()
     ignored = tuple(
@@ -203,7 +218,17 @@ def _layout(table: pd.DataFrame, specification: FeatureSpecification, model: Bou
     )  # fmt: skip
 
 
-def _folds(groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def grouped_folds(groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide rows so that a group is in one fold only.
+
+    Args:
+        groups: Group of each row.
+        folds: Number of folds.
+        seed: Of the order of the groups.
+
+    Returns:
+        Per fold: positions of the rows to fit to, and of the rows to predict.
+    """
     from sklearn.model_selection import GroupKFold
 
     splitter = GroupKFold(folds, shuffle=True, random_state=seed)
@@ -224,10 +249,21 @@ def _fit(
         return layout, _fit_original(matrix, target, recipe, seed)
     prior = fit_prior(table, codes, target, layout.prior.terms, len(layout.categories), layout.floor)
     log_ratio = np.log(target / prior_values(table, prior, codes))
-    return layout.model_copy(update={"prior": prior}), _fit_lightgbm(matrix, log_ratio, recipe, seed)
+    return layout.model_copy(update={"prior": prior}), fit_physics_trees(matrix, log_ratio, recipe, seed)
 
 
-def _fit_lightgbm(matrix: np.ndarray, target: np.ndarray, recipe: PhysicsTrees, seed: int) -> str:
+def fit_physics_trees(matrix: np.ndarray, target: np.ndarray, recipe: PhysicsTrees, seed: int) -> str:
+    """Fit LightGBM with one thread.
+
+    Args:
+        matrix: Shape (rows, features).
+        target: Log ratio of each row to its prior.
+        recipe: Parameters.
+        seed: Of the choice of rows and features.
+
+    Returns:
+        The trees in LightGBM's own format.
+    """
     import lightgbm
 
     parameters = recipe.model_dump(exclude={"kind", "n_estimators"}) | {

@@ -1,0 +1,91 @@
+"""Tuning: training rows -> the best parameters of a model, what was tried, and a report."""
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from augury.pipelines.tuning import (
+    boosted_classifier_search,
+    boosted_pair_search,
+    boosted_trees_search,
+    tuning_plots,
+    tuning_report,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """Tuning of all predictors, one namespace each."""
+    return food_waste() + pdf_memory() + query_cost()
+
+
+def food_waste() -> Pipeline:
+    """The classifier of the pair."""
+    return _tuning(
+        "food_waste",
+        boosted_pair_search.tune_waste,
+        ["features_matrix", "report_features"],
+    )
+
+
+def pdf_memory() -> Pipeline:
+    """The recipe in force."""
+    return _tuning("pdf_memory", boosted_trees_search.tune_bounded_regression, ["features_train", "report_features"])
+
+
+def query_cost() -> Pipeline:
+    """The classifier's trees."""
+    return _tuning(
+        "query_cost",
+        boosted_classifier_search.tune_query_cost,
+        ["features_matrix", "report_features", "report_data"],
+    )
+
+
+def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
+    """Search, plots and report; instantiated once per namespace."""
+    return Pipeline(
+        [
+            Node(
+                tune,
+                inputs=[*rows, "params:model", "params:tuning", "params:seed", "tuning_studies"],
+                outputs=["best_params", "tuning_trials", "report_tuning"],
+                name="tune",
+            ),
+            Node(
+                tuning_plots.plot_history,
+                inputs=["tuning_trials", "report_tuning"],
+                outputs="plot_tuning_history",
+                name="plot_tuning_history",
+            ),
+            Node(
+                tuning_plots.plot_parameter_importance,
+                inputs="report_tuning",
+                outputs="plot_tuning_importance",
+                name="plot_tuning_importance",
+            ),
+            Node(
+                tuning_plots.plot_slices,
+                inputs=["tuning_trials", "report_tuning"],
+                outputs="plot_tuning_slices",
+                name="plot_tuning_slices",
+            ),
+            Node(
+                tuning_report.tuning_report,
+                inputs=[
+                    "best_params",
+                    "tuning_trials",
+                    "report_tuning",
+                    "plot_tuning_history",
+                    "plot_tuning_importance",
+                    "plot_tuning_slices",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs="tuning_report",
+                name="tuning_report",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace=namespace,
+        tags=["tuning", "tracked"],
+    )
