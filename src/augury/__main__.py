@@ -1,4 +1,4 @@
-"""`python -m augury`: ask a trained predictor from a shell, or let it answer over HTTP."""
+"""`python -m augury`: ask a trained predictor from a shell, let it answer over HTTP, look after registered models."""
 
 import importlib
 import logging
@@ -36,7 +36,24 @@ class PredictorCommands(click.Group):
         return command
 
 
-@click.group()
+class RootCommands(click.Group):
+    """The commands of the model registry too, imported only when they are asked for: they need Kedro's settings."""
+
+    REGISTRY = ("models", "rollback")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return sorted([*super().list_commands(ctx), *self.REGISTRY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command."""
+        if cmd_name not in self.REGISTRY:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(importlib.import_module("augury.registry_commands"), cmd_name)
+        return command
+
+
+@click.group(cls=RootCommands)
 def cli() -> None:
     """Augury's predictors from the command line; `kedro run` trains them."""
 

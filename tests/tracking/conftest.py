@@ -154,7 +154,7 @@ def _pipeline(
             "factor": model.factor,
             "intervals": {"mae": [1.25, 1.75]},
         }
-        gates = [{"metric": "mae", "value": 1.5, "rule": "<= 2", "pass": True}]
+        gates = [{"metric": "mae", "value": 1.5, "rule": "<= 2", "passed": True}]
         figure = go.Figure(go.Scatter(x=[1, 2], y=[2, 4]))
         return metrics, gates, figure, f"<h1>{predictor}</h1>"
 
@@ -166,3 +166,27 @@ def _pipeline(
         ],
         namespace=predictor,
     )
+
+
+@pytest.fixture(scope="session")
+def registered_template(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path, doubling_module: ModuleType
+) -> Path:
+    """A folder with a store in which three versions of `pdf_memory` are registered; not to be changed."""
+    from registered import make_template
+
+    folder = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "doubling_family", doubling_module)
+        patch.setitem(REGISTRY, "doubling", "doubling_family:Doubling")
+        patch.setattr(sys, "path", list(sys.path))
+        return make_template(folder, doubling_module)
+
+
+@pytest.fixture
+def registry(registered_template: Path, tmp_path: Path, doubling: ModuleType) -> Any:
+    """Three versions of `pdf_memory`, the newest the challenger, nobody the champion; with a store of its own."""
+    from registered import copy_template
+
+    return copy_template(registered_template, tmp_path)

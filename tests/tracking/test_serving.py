@@ -20,7 +20,10 @@ import pytest
 from kedro.pipeline import Pipeline
 
 import augury
+from augury.datasets.registered_model import RegisteredModelDataset
 from augury.tracking import model
+from augury.tracking.registry import ModelRegistry, RegistryAddress
+from augury.tracking.settings import TrackingSettings
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +117,16 @@ def test_a_tracked_model_is_served(
         page = f"{server}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
         assert page in caplog.text
 
-        uri = f"runs:/{run.info.run_id}/model"
+        champion = RegisteredModelDataset(predictor="pdf_memory")
+        champion.registry = RegistryAddress.of(TrackingSettings(uri=server), tmp_path, None)
+        assert champion.load() is None
+        registry = ModelRegistry.open(champion.registry, "pdf_memory")
+        assert registry.aliases() == {"challenger": "1"}
+        registry.promote("1", None, {})
+        assert champion.load().loaded().factor == 2.0
+        assert list((tmp_path / "bucket").rglob("model.json"))  # it came through the server, from there
+
+        uri = "models:/augury.pdf_memory@champion"
         command = ("models", "serve", "-m", uri, "--env-manager", "local")
         with serving(tmp_path / "scorer", *command, MLFLOW_TRACKING_URI=server) as scorer:
             columns = ["kind", "size", "pages", "encrypted"]

@@ -6,7 +6,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,11 +74,25 @@ def connect(store: Store, experiments: list[str]) -> tuple[Any, dict[str, str]]:
     import_mlflow(store)
     from mlflow import MlflowClient
 
-    try:
+    with explained(store):
         _knock(store)
-        with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT=str(_PATIENCE_S)):
-            client = MlflowClient(tracking_uri=store.uri)
+        with impatient():
+            client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
             return client, {name: _experiment(client, name, store) for name in experiments}
+
+
+@contextmanager
+def explained(store: Store) -> Iterator[None]:
+    """Turn what MLflow raises within the block into one line without credentials.
+
+    Args:
+        store: The store, for the message.
+
+    Raises:
+        UserError: Something within the block failed; user errors pass as they are.
+    """
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:
@@ -86,6 +100,11 @@ def connect(store: Store, experiments: list[str]) -> tuple[Any, dict[str, str]]:
             f"MLflow at {store.shown_uri} cannot be used: {_reason(error)}. Start it or correct "
             f"tracking.uri, or {_switch_off(store)}."
         ) from error
+
+
+def impatient() -> AbstractContextManager[None]:
+    """Let MLflow's requests within the block fail in seconds: for the first one to a server."""
+    return _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT=str(_PATIENCE_S))
 
 
 def _switch_off(store: Store) -> str:

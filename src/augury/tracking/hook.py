@@ -12,7 +12,8 @@ from kedro.framework.hooks import hook_impl
 
 from augury.tracking.flattening import flat_parameters
 from augury.tracking.provenance import run_tags
-from augury.tracking.run import TrackedRun, is_recorded
+from augury.tracking.registry import ModelRegistry, RegistryAddress, RegistryUser
+from augury.tracking.run import MODEL, TrackedRun, is_recorded
 from augury.tracking.settings import (
     SQLITE,
     Store,
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 TRACKED = "tracked"
 
+REGISTRY_DATASETS = "augury.datasets.registered_model."
+"""Types of catalog entries that read and write the model registry; others are not even looked at."""
+
 
 @dataclass
 class _Session:
@@ -36,6 +40,14 @@ class _Session:
     settings: TrackingSettings
     run_name: str
     tags: dict[str, str]
+    registry: RegistryAddress | None
+    """Where trained models are registered; None: nowhere."""
+
+    def registry_of(self, predictor: str) -> ModelRegistry | None:
+        """A predictor's registered model."""
+        if self.registry is None:
+            return None
+        return ModelRegistry(self.client, self.store, self.registry.name_of(predictor))
 
 
 @dataclass
@@ -75,6 +87,9 @@ class MlflowTracking:
       somebody pressed Ctrl-C. Kedro tells hooks nothing about the latter, so it happens when the
       interpreter exits. A process that is killed outright leaves its runs RUNNING.
 
+    A trained model becomes a version of the predictor's registered model when its run ends, and the challenger; a run
+    that only judges a model renews what its version says of the gates.
+
     A predictor of which no node began has no run. Runs are addressed by id only, under a lock:
     MLflow's global active run would mix the predictors up under ``ThreadRunner``. The hooks of
     ``ParallelRunner`` live in other processes; it is not tracked, and says so.
@@ -92,6 +107,20 @@ class MlflowTracking:
     def after_context_created(self, context: Any) -> None:
         """Keep the context: it has the settings, the parameters and the project's folder."""
         self._context = context
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any, conf_catalog: Mapping[str, Any]) -> None:
+        """Tell the datasets that need it where models are registered: the address is configured once."""
+        entries = {name: entry for name, entry in conf_catalog.items() if isinstance(entry, Mapping)}
+        names = [name for name, entry in entries.items() if str(entry.get("type")).startswith(REGISTRY_DATASETS)]
+        settings = self._settings() if names else None
+        if settings is None:
+            return
+        address = RegistryAddress.of(settings, self._context.project_path, self._context.env)
+        for name in names:
+            dataset = catalog.get(name)
+            if isinstance(dataset, RegistryUser):
+                dataset.registry = address
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
@@ -117,6 +146,15 @@ class MlflowTracking:
     def before_dataset_loaded(self, node: Any) -> None:
         """Open the predictor's run with its first node: loading is the first thing a node does."""
         self._begin(node)
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any, node: Any) -> None:
+        """Note which model is judged, where this run does not train it."""
+        predictor = self._of(node)
+        if predictor is not None and dataset_name == f"{predictor.name}.{MODEL}":
+            with self._lock:
+                if predictor.run is not None:
+                    predictor.run.judges(data)
 
     @hook_impl
     def before_node_run(self, node: Any) -> None:
@@ -184,7 +222,8 @@ class MlflowTracking:
         experiments = {name: settings.experiment.format(predictor=name, env=env or "local") for name in names}
         client, ids = connect(store, sorted(set(experiments.values())))
         tags = run_tags(run_params, context.project_path, env) | settings.tags
-        self._session = _Session(client, store, settings, str(run_params.get("run_id")), tags)
+        address = RegistryAddress.of(settings, context.project_path, env) if settings.register_model else None
+        self._session = _Session(client, store, settings, str(run_params.get("run_id")), tags, address)
         self._predictors = {
             name: _Predictor(
                 name=name,
@@ -219,6 +258,7 @@ class MlflowTracking:
                     tags=session.tags | {"augury.predictor": predictor.name},
                     parameters=predictor.parameters,
                     log_model=session.settings.log_model,
+                    registry=session.registry_of(predictor.name),
                 )
             except Exception as error:
                 predictor.refused = True

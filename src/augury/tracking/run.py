@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from augury.predictors.predictor_version import GATES_TAG
 from augury.tracking.flattening import LONGEST_KEY, flat_metrics
+from augury.tracking.registration import DIGEST_TAG, judgement_tags, model_digest, origin_tags
+from augury.tracking.registry import ModelRegistry
 from augury.tracking.settings import one_line, redact
 
 logger = logging.getLogger(__name__)
@@ -14,6 +17,8 @@ logger = logging.getLogger(__name__)
 MODEL = "predictor"
 REPORT = "report"
 METRICS = "report_metrics"
+TUNING = "report_tuning"
+GATES = "report_gates"
 REPORT_PREFIX = "report_"
 PLOT_PREFIX = "plot_"
 _LONGEST_TAG = 5000
@@ -57,6 +62,7 @@ class TrackedRun:
         tags: Mapping[str, str],
         parameters: Mapping[str, str],
         log_model: bool,
+        registry: ModelRegistry | None = None,
     ) -> None:
         """Create the run and record its parameters.
 
@@ -68,6 +74,7 @@ class TrackedRun:
             tags: Tags of the run; texts are cut at MLflow's limits.
             parameters: Flat parameters of the predictor.
             log_model: Whether :meth:`record` logs the predictor as a model.
+            registry: Where :meth:`close` registers the logged model; None: nowhere.
 
         Raises:
             MlflowException: The store refused the run.
@@ -79,7 +86,10 @@ class TrackedRun:
         self._predictor = predictor
         self._parameters = dict(parameters)
         self._log_model = log_model
+        self._registry = registry
         self._model_id: str | None = None
+        self._facts: Any = None
+        self._judged: dict[str, Any] = {}
         self._missing: list[str] = []
         self._figures: dict[str, Any] = {}
         run = client.create_run(
@@ -102,7 +112,18 @@ class TrackedRun:
             if self._log_model:
                 self._attempt("model", lambda: self._record_model(data))
             return
+        if dataset in (METRICS, GATES):
+            self._judged[dataset] = data
         self._attempt(dataset, lambda: self._record_report(dataset, data))
+
+    def judges(self, predictor: Any) -> None:
+        """Note which model the reports of this run are about, where an earlier run trained it.
+
+        Args:
+            predictor: The predictor that a node loaded.
+        """
+        if self._facts is None:
+            self._facts = getattr(predictor, "metadata", None)
 
     def close(self, status: str, error: BaseException | None = None) -> list[str]:
         """End the run.
@@ -116,6 +137,9 @@ class TrackedRun:
         """
         if self._figures:
             self._attempt("plots", lambda: self._client.log_text(self.run_id, _page(self._figures), "plots.html"))
+        if self._registry is not None and status != "KILLED":
+            registry = self._registry
+            self._attempt("registration", lambda: self._register(registry))
         tags = {}
         if error is not None:
             tags["error"] = redact(f"{type(error).__name__}: {error}")[:_LONGEST_TAG]
@@ -138,6 +162,21 @@ class TrackedRun:
         from augury.tracking.model import log_model
 
         self._model_id = log_model(self._client, self._experiment_id, self.run_id, predictor, self._parameters)
+        self._facts = predictor.metadata
+
+    def _register(self, registry: ModelRegistry) -> None:
+        """Make the model that was trained a version; of one that was judged only, renew the version's tags."""
+        if self._facts is None:
+            return
+        tags = judgement_tags(self._judged.get(GATES), self._judged.get(METRICS))
+        if self._model_id is not None:
+            tags = origin_tags(self._facts) | tags
+            version = registry.register(self._model_id, self.run_id, tags)
+            logger.info("%s: version %s is the challenger; gates: %s", registry.name, version.number, tags[GATES_TAG])
+        elif tags and (known := registry.find(DIGEST_TAG, model_digest(self._facts))) is not None:
+            registry.tag(known.number, tags)
+            verdict = tags.get(GATES_TAG, "not judged")
+            logger.info("%s: version %s was judged; gates: %s", registry.name, known.number, verdict)
 
     def _record_report(self, dataset: str, data: Any) -> None:
         if dataset == REPORT:
@@ -149,6 +188,8 @@ class TrackedRun:
             self._client.log_dict(self.run_id, data, f"{name}.json")
             if dataset == METRICS:
                 self._record_metrics(data)
+            elif dataset == TUNING:
+                self._record_metrics({"tuning": data["summary"]})
 
     def _record_plot(self, name: str, figure: Any) -> None:
         if isinstance(figure, Mapping):

@@ -39,6 +39,14 @@ class TrackingSettings(BaseModel):
         "server says.",
     )
     log_model: bool = Field(default=True, description="Whether the predictor is logged as a servable model.")
+    register_model: bool = Field(
+        default=True,
+        description="Whether each logged model becomes a version of the predictor's registered model.",
+    )
+    registered_model: str = Field(
+        default="augury.{predictor}",
+        description="Name of the registered model; {predictor} and {env} are filled in.",
+    )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of every run.")
 
     @field_validator("uri")
@@ -55,15 +63,33 @@ class TrackingSettings(BaseModel):
     @field_validator("experiment")
     @classmethod
     def _experiment_can_be_filled_in(cls, experiment: str) -> str:
-        fields = [name for _, name, _, _ in string.Formatter().parse(experiment) if name is not None]
-        if unknown := sorted(set(fields) - _PLACEHOLDERS):
-            raise ValueError(
-                f"'{experiment}' has the placeholder {{{unknown[0]}}}; there are {{predictor}} and "
-                "{env}, as in '{predictor}-{env}'"
-            )
+        _placeholders(experiment)
         if not experiment.strip():
             raise ValueError("an experiment needs a name, such as '{predictor}'")
         return experiment
+
+    @field_validator("registered_model")
+    @classmethod
+    def _predictors_have_models_of_their_own(cls, registered_model: str) -> str:
+        if "predictor" not in _placeholders(registered_model):
+            raise ValueError(
+                f"'{registered_model}' lacks {{predictor}}: versions of different predictors would be those of one "
+                "model; an example is 'augury.{predictor}'"
+            )
+        if "/" in registered_model or ":" in registered_model:
+            raise ValueError(f"'{registered_model}': the name of a registered model has no '/' and no ':'")
+        return registered_model
+
+
+def _placeholders(pattern: str) -> set[str]:
+    """The placeholders of a name; refuses unknown ones."""
+    fields = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    if unknown := sorted(fields - _PLACEHOLDERS):
+        raise ValueError(
+            f"'{pattern}' has the placeholder {{{unknown[0]}}}; there are {{predictor}} and "
+            "{env}, as in '{predictor}-{env}'"
+        )
+    return fields
 
 
 class _TrackingFile(BaseModel):

@@ -1,0 +1,1 @@
+"""Inference: the champion predicts rows that nobody knows the outcome of."""

@@ -1,0 +1,76 @@
+"""Promotion: champion and challenger on the present holdout -> a decision, and the aliases that follow from it."""
+
+from kedro.pipeline import Node, Pipeline
+
+from augury.pipelines.promotion import binary, decision, regression
+
+
+def create_pipeline() -> Pipeline:
+    """Promotion of all predictors, one namespace each."""
+    return pdf_memory() + query_cost() + food_waste()
+
+
+def pdf_memory() -> Pipeline:
+    """Which model's memory estimates are closer."""
+    nodes = [
+        Node(
+            regression.decide_regression,
+            inputs=[
+                "champion",
+                "challenger",
+                "features_holdout",
+                "report_features",
+                "provenance",
+                "params:promotion",
+                "params:seed",
+            ],
+            outputs="report_promotion",
+            name="decide_promotion",
+        ),
+        *_carry_out(),
+    ]
+    return Pipeline(nodes, inputs={"provenance"}, namespace="pdf_memory", tags="promotion")
+
+
+def query_cost() -> Pipeline:
+    """Which model knows heavy queries better."""
+    return _binary("query_cost")
+
+
+def food_waste() -> Pipeline:
+    """Which model knows better what will be wasted."""
+    return _binary("food_waste")
+
+
+def _binary(predictor: str) -> Pipeline:
+    """Promotion of any binary predictor that scores a feature table."""
+    nodes = [
+        Node(
+            binary.decide_binary,
+            inputs=[
+                "champion",
+                "challenger",
+                "features_matrix",
+                "report_features",
+                "provenance",
+                "params:promotion",
+                "params:seed",
+            ],
+            outputs="report_promotion",
+            name="decide_promotion",
+        ),
+        *_carry_out(),
+    ]
+    return Pipeline(nodes, inputs={"provenance"}, namespace=predictor, tags="promotion")
+
+
+def _carry_out() -> list[Node]:
+    return [
+        Node(decision.carry_out, inputs="report_promotion", outputs="promotion", name="carry_out_promotion"),
+        Node(
+            decision.enforce_promotion,
+            inputs=["report_promotion", "promotion"],
+            outputs=None,
+            name="enforce_promotion",
+        ),
+    ]
