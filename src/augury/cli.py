@@ -1,6 +1,7 @@
 """The project's `kedro run`: Kedro's own command, but a user's mistake is answered in one line, not a traceback."""
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from kedro.validation.exceptions import ParameterValidationError
 
 from augury.errors import UserError, causes
 from augury.extras import missing_extra
+from augury.object_stores import store_problem
 from augury.parameters import near_matches
 
 CONF = "conf"
+
+_DATASET = re.compile(r"([\w.]+): |.*?dataset '([^']+)'", re.DOTALL)
+"""How Kedro begins its message about a dataset that could not be read, written or built."""
 
 
 class _Explained(click.ClickException):
@@ -120,10 +125,20 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise _Explained(hint) from None
             if isinstance(error, ImportError):
                 raise
-            cause = _user_error(error)
-            raise _Explained(str(cause), getattr(cause, "exit_code", 1)) from None
+            raise _Explained(_message(error), getattr(_user_error(error), "exit_code", 1)) from None
 
     return wrapper
+
+
+def _message(error: BaseException) -> str:
+    """What a person is told: the user error or the object store's problem, with the dataset that was at hand."""
+    cause = _user_error(error)
+    message = str(cause)
+    if cause is error and (problem := store_problem(error)) is not None:
+        message = problem
+    named = _DATASET.match(str(error)) if isinstance(error, DatasetError) else None
+    name = (named[1] or named[2]) if named else None
+    return message if name is None or name in message else f"{name}: {message}"
 
 
 def _user_error(error: BaseException) -> BaseException:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
 
 from augury.errors import UserError
+from augury.object_stores import store_problem
 
 DATE = "date"
 MARKER = "_SUCCESS"
@@ -263,22 +264,10 @@ def _answered(url: str) -> Iterator[None]:
     """Turn what a store says about credentials and buckets into one line."""
     try:
         yield
-    except PermissionError as error:
-        hint = f"access was refused ({_first_line(error)}). "
     except Exception as error:
-        # Not imported: botocore is there only where S3 is used
-        known = {"NoCredentialsError", "PartialCredentialsError", "EndpointConnectionError"}
-        no_bucket = isinstance(error, FileNotFoundError) and "bucket" in str(error).lower()
-        if type(error).__name__ not in known and not no_bucket:
+        problem = store_problem(error)
+        if problem is None:
             raise
-        hint = f"{_first_line(error)}. "
     else:
         return
-    raise UserError(
-        f"'{url}': {hint}Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, "
-        "or the entry's credentials in conf/local/credentials.yml."
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    raise UserError(f"'{url}': {problem}")
