@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format viz mlflow lock clean browser
+.PHONY: help install train test lint format viz mlflow airflow lock clean browser
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ viz: $(INSTALLED) ## Open the pipelines in kedro-viz on 127.0.0.1:4141
 
 mlflow: $(INSTALLED) ## Open the tracked runs in MLflow on 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+
+airflow: $(INSTALLED) ## Run the weekly retraining in a real Airflow, in .venv-airflow
+	bash deploy/airflow/check.sh
 
 # The local version label of a CPU build is cut off, so that the lock also installs elsewhere
 lock: $(INSTALLED) ## Remake requirements.lock from pyproject.toml

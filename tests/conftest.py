@@ -78,7 +78,7 @@ def train_pdf_memory(pdf_features: SimpleNamespace) -> Any:
     def train(recipe: str = "physics_trees", seed: int = 3, table: pd.DataFrame | None = None, **changes: Any) -> Any:
         rows = pdf_features.train if table is None else table
         return train_bounded_regression(
-            rows, pdf_features.specification, pdf_model(recipe, **changes), seed, PROVENANCE
+            rows, pdf_features.specification, {}, pdf_model(recipe, **changes), seed, PROVENANCE
         )
 
     return train
@@ -122,10 +122,69 @@ def query_cost_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     matrix, account = build_features(sampled, history, features, seed)
     trees = {"rounds": 30, "max_depth": 3}
     model = BoostedClassifierModel.model_validate({"folds": 0, "classifier": trees, "regressor": trees, "threads": 1})
-    predictor, _ = train_query_cost(matrix, history, account, categories, data, model, seed, PROVENANCE)
+    predictor, _ = train_query_cost(matrix, history, account, categories, data, {}, model, seed, PROVENANCE)
     folder = tmp_path_factory.mktemp("models") / "query_cost"
     predictor.save(folder)
     return folder
+
+
+# --- food_waste, from simulated households to a trained pair ---
+
+
+WASTE_MODEL: dict[str, Any] = {
+    "classifier": {"rounds": 50, "learning_rate": 0.2, "num_leaves": 6, "min_data_in_leaf": 20},
+    "regressor": {"rounds": 25, "learning_rate": 0.25, "num_leaves": 6, "min_data_in_leaf": 10},
+    "base": {"rounds": 25, "learning_rate": 0.25, "num_leaves": 6, "min_data_in_leaf": 20},
+    "folds": 4,
+    "workers": 1,
+}
+
+
+def simulated_waste(households: int, items: int, seed: int, **collection: Any) -> SimpleNamespace:
+    """Simulated purchases through the stages before training: ``purchases``, ``matrix``, ``features``, ``data``."""
+    from augury.pipelines.collection.waste_presets import WasteCollection
+    from augury.pipelines.collection.waste_simulation import simulate_purchases
+    from augury.pipelines.data_engineering.purchase_sources import PurchaseSource
+    from augury.pipelines.data_engineering.purchases import PurchaseSplit, WasteLabel, prepare_purchases
+    from augury.pipelines.feature_engineering import purchases as matrices
+    from augury.predictors.waste_features import WasteFeatures
+
+    settings = {"households": households, "items_per_household": items, "days": 365, **collection}
+    raw, _ = simulate_purchases(WasteCollection.model_validate(settings), seed)
+    purchases, data = prepare_purchases(raw, PurchaseSource(), WasteLabel(), PurchaseSplit())
+    matrix, features = matrices.build_features(purchases, WasteFeatures())
+    return SimpleNamespace(purchases=purchases, matrix=matrix, features=features, data=data)
+
+
+@pytest.fixture(scope="session")
+def simulate_waste() -> Any:
+    """The function :func:`simulated_waste`."""
+    return simulated_waste
+
+
+@pytest.fixture(scope="session")
+def waste_tables() -> SimpleNamespace:
+    """3,000 purchases of 60 households; tests that change a frame take a copy."""
+    return simulated_waste(60, 50, 3, filter_oracle=False)
+
+
+@pytest.fixture(scope="session")
+def train_food_waste(waste_tables: SimpleNamespace) -> Any:
+    """A function that trains ``food_waste``: other tables, changed parameters -> predictor, predictions, account."""
+    from augury.pipelines.model_training.boosted_pair import PairModel, train_waste
+
+    def train(tables: SimpleNamespace = waste_tables, seed: int = 3, **changes: Any) -> SimpleNamespace:
+        model = PairModel.model_validate(WASTE_MODEL | changes)
+        found = train_waste(tables.matrix, tables.purchases, tables.features, tables.data, {}, model, seed, PROVENANCE)
+        return SimpleNamespace(**dict(zip(("predictor", "predictions", "account"), found, strict=True)))
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained_waste(train_food_waste: Any) -> SimpleNamespace:
+    """A trained ``food_waste``: ``predictor``, forward ``predictions`` and ``account``."""
+    return train_food_waste()
 
 
 # --- frame engines ---

@@ -9,7 +9,7 @@ from importlib import import_module
 from kedro.pipeline import Pipeline
 
 TRAINING = ("data_engineering", "feature_engineering", "model_training", "evaluation")
-STAGES = ("collection", *TRAINING, "monitoring")
+STAGES = ("collection", *TRAINING, "tuning", "promotion", "inference", "monitoring")
 
 
 def register_pipelines() -> dict[str, Pipeline]:

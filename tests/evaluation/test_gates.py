@@ -225,3 +225,9 @@ def test_an_inconclusive_gate_can_be_a_warning_alone(caplog: pytest.LogCaptureFi
         enforce_gates(judge(METRICS, failing), failing, "report")
     with pytest.raises(ValidationError):
         gates(inconclusive="perhaps")
+
+
+def test_a_bare_on_in_yaml_is_understood():
+    import yaml
+
+    assert Gate.model_validate(yaml.safe_load("{min: 0.85, on: lower}")) == Gate(min=0.85, on="lower")

@@ -85,7 +85,7 @@ def test_a_spark_frame_above_the_row_limit_gives_the_same_kind_of_predictor(
         reports = query_reports
         model = query_model(folds=0, **changes)
         return train_query_cost(
-            matrix, history, reports.features, reports.zero_cost, reports.data, model, 3, provenance
+            matrix, history, reports.features, reports.zero_cost, reports.data, {}, model, 3, provenance
         )[0]
 
     kinds = {"date": pyarrow.string(), "kind": pyarrow.string(), "key": pyarrow.string()}

@@ -93,6 +93,7 @@ def trained_query_cost():
         report,
         {"safe": ["SHOW", "DESCRIBE", "CONSTANT_SELECT"]},
         {"thresholds": {"cpu_seconds": 2.0, "memory_gb": 1.0}},
+        {},
         BoostedClassifierModel.model_validate(SETTINGS),
         3,
         {"git_commit": None, "created_at": "2026-01-01T00:00:00+00:00", "versions": {"augury": "0.1.0"}},

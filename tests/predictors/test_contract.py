@@ -19,10 +19,12 @@ from augury.predictors.contract import CHECKSUMS_FILE, METADATA_FILE, validate_i
 ROWS = 30
 
 
-@pytest.fixture(params=["physics_trees", "original", "query_cost"])
+@pytest.fixture(params=["physics_trees", "original", "query_cost", "food_waste"])
 def predictor(request: pytest.FixtureRequest) -> Any:
     if request.param == "query_cost":
         return request.getfixturevalue("trained_query_cost").predictor
+    if request.param == "food_waste":
+        return request.getfixturevalue("trained_waste").predictor
     return request.getfixturevalue("pdf_predictors")[request.param]
 
 
@@ -30,6 +32,10 @@ def predictor(request: pytest.FixtureRequest) -> Any:
 def frame(predictor: Any, request: pytest.FixtureRequest) -> pd.DataFrame:
     if predictor.metadata.predictor == "query_cost":
         table = request.getfixturevalue("trained_query_cost").requests
+    elif predictor.metadata.predictor == "food_waste":
+        purchases = request.getfixturevalue("waste_tables").purchases
+        table = purchases.tail(ROWS).assign(purchased_at=purchases["purchased_at"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
+        table.loc[table.index[:5], "household_id"] = "somebody new"
     else:
         table = request.getfixturevalue("pdf_features").holdout
     # Fewer rows than the whole holdout: some checks predict once per column

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-RAW = (Path("data/01_raw/pdf_memory/jobs.parquet"), Path("data/01_raw/query_cost/query_log.parquet"))
+RAW = tuple(
+    Path("data/01_raw") / sample
+    for sample in ("pdf_memory/jobs.parquet", "query_cost/query_log.parquet", "food_waste/purchases.parquet")
+)
 """The committed samples that `training` reads."""
 KEDRO = Path(sys.executable).with_name("kedro")
 

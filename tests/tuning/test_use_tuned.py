@@ -29,5 +29,5 @@ def test_the_regression_is_trained_with_tuned_parameters_where_asked(pdf_feature
 
 def test_the_classifier_of_queries_asks_for_what_is_not_there():
     model = BoostedClassifierModel(use_tuned=True)
-    with pytest.raises(UserError, match="'query_cost.model.use_tuned' is true"):
+    with pytest.raises(UserError, match=r"'query_cost\.model\.use_tuned' is true"):
         train_query_cost(None, None, {}, {}, {}, {}, model, 3, PROVENANCE)

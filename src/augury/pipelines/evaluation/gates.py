@@ -46,6 +46,14 @@ class Gate(Parameters):
         default=False, description="Whether the gate is left out where the metric is undefined, instead of failing."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, data: Any) -> Any:
+        # In YAML 1.1 a bare `on` is a boolean, also where it is a key
+        if isinstance(data, Mapping) and True in data and "on" not in data:
+            return {("on" if key is True else key): value for key, value in data.items()}
+        return data
+
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
         if self.min is None and self.max is None:

@@ -2,12 +2,19 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.model_training import boosted_classifier, boosted_trees, query_baselines, regression_baselines
+from augury.pipelines.model_training import (
+    boosted_classifier,
+    boosted_pair,
+    boosted_trees,
+    query_baselines,
+    regression_baselines,
+    tabular_baselines,
+)
 
 
 def create_pipeline() -> Pipeline:
     """Model training of all predictors, one namespace each."""
-    return pdf_memory() + query_cost()
+    return pdf_memory() + query_cost() + food_waste()
 
 
 def pdf_memory() -> Pipeline:
@@ -19,6 +26,7 @@ def pdf_memory() -> Pipeline:
                 inputs=[
                     "features_train",
                     "report_features",
+                    "best_params",
                     "params:model",
                     "params:seed",
                     "provenance",
@@ -51,6 +59,7 @@ def query_cost() -> Pipeline:
                     "report_features",
                     "report_zero_cost",
                     "report_data",
+                    "best_params",
                     "params:model",
                     "params:seed",
                     "provenance",
@@ -74,5 +83,37 @@ def query_cost() -> Pipeline:
         ],
         inputs={"provenance"},
         namespace="query_cost",
+        tags=["model_training", "tracked"],
+    )
+
+
+def food_waste() -> Pipeline:
+    """Classifier and regressor of days, calibrated forward in time; and the models that they have to beat."""
+    return Pipeline(
+        [
+            Node(
+                boosted_pair.train_waste,
+                inputs=[
+                    "features_matrix",
+                    "primary_purchases",
+                    "report_features",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "predictions_oof", "report_training"],
+                name="train",
+            ),
+            Node(
+                tabular_baselines.predict_baselines,
+                inputs=["features_matrix", "report_features", "params:baselines", "params:seed"],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="food_waste",
         tags=["model_training", "tracked"],
     )
