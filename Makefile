@@ -26,7 +26,7 @@ train: $(INSTALLED) ## Train, judge and record every predictor
 	$(BIN)/kedro run --pipeline=training
 
 test: $(INSTALLED) browser ## Run all tests
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## Check style, types and architecture
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from augury.predictors.waste_features import WasteFeatures, feature_names, featu
 
 REPEATS = 3
 DAY = np.timedelta64(1, "D")
-FEATURES = WasteFeatures()
+FEATURES = WasteFeatures(exclude=())
 COMPARED = [
     "history_purchases",
     "history_resolved",

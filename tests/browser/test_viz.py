@@ -29,7 +29,11 @@ RAW = Path("data/01_raw/pdf_memory/jobs.parquet")
 SIMULATED = "--params=pdf_memory.collection.source=synthetic,pdf_memory.collection.documents=60"
 LAYERS = ["raw", "primary", "feature", "models", "model_output", "reporting"]
 PLOTS = ["actual", "bounds", "residuals", "baselines", "importances", "slices"]
-RAW_DATA = ["pdf_memory.jobs", "provenance", "query_cost.query_log"]
+READ = [
+    *("food_waste.best_params", "food_waste.purchases", "pdf_memory.best_params", "pdf_memory.jobs", "provenance"),
+    *("query_cost.best_params", "query_cost.query_log"),
+]
+"""What `training` reads."""
 PATIENCE_S = 120
 STARTED = re.compile(r"Kedro Viz is running at\s+(http://127\.0\.0\.1:\d+/)")
 ELSEWHERE = re.compile(r"^https?://(?!127\.0\.0\.1:)")
@@ -202,11 +206,12 @@ def test_every_stage_can_be_selected(page):
 
 
 def test_a_predictor_is_one_node_that_opens(page):
-    assert sorted(page.locator(".pipeline-node--modularPipeline").all_text_contents()) == ["pdf_memory", "query_cost"]
+    predictors = page.locator(".pipeline-node--modularPipeline").all_text_contents()
+    assert sorted(predictors) == ["food_waste", "pdf_memory", "query_cost"]
     assert page.locator(".pipeline-node--task").count() == 0
-    assert sorted(page.locator(".pipeline-node--data").all_text_contents()) == RAW_DATA
+    assert sorted(page.locator(".pipeline-node--data").all_text_contents()) == READ
     expand(page)
-    expect(page.locator(".pipeline-node--modularPipeline")).to_have_count(1)
+    expect(page.locator(".pipeline-node--modularPipeline")).to_have_count(2)
     tasks = page.locator(".pipeline-node--task").all_text_contents()
     assert {"prepare_jobs", "build_features", "train", "evaluate", "judge", "report"} <= set(tasks)
 

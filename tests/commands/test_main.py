@@ -9,7 +9,9 @@ from click.testing import CliRunner
 from augury.__main__ import cli
 
 
-@pytest.mark.parametrize(("group", "names"), [("predict", {"pdf_memory", "query_cost"}), ("serve", {"query_cost"})])
+@pytest.mark.parametrize(
+    ("group", "names"), [("predict", {"food_waste", "pdf_memory", "query_cost"}), ("serve", {"query_cost"})]
+)
 def test_every_module_is_a_command(group, names):
     listed = CliRunner().invoke(cli, [group, "--help"]).output.split("Commands:")[1]
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "} == names

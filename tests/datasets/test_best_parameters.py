@@ -11,6 +11,8 @@ from augury.datasets.predictor_dataset import PredictorDataset
 from augury.predictors import load_predictor
 from augury.predictors.contract import NEIGHBOURS
 
+from concurrent_writers import SAVES, train, tune
+
 BEST = {"parameters": {"trees.depth": 7, "trees.rate": 0.1 + 0.2, "trees.kind": "dart"}, "score": 0.3591, "trial": 12}
 
 
@@ -107,22 +109,6 @@ def test_parameters_are_saved_where_a_training_died_between_two_renames(model, p
     assert sorted(path.name for path in model.parent.iterdir()) == ["pdf_memory"]
 
 
-SAVES = 25
-
-
-def _train(source, model, together):
-    predictor = load_predictor(source)
-    together.wait()
-    for _ in range(SAVES):
-        predictor.save(model)
-
-
-def _tune(model, together):
-    together.wait()
-    for number in range(10 * SAVES):
-        entry(model).save({"parameters": {"trees.depth": number}})
-
-
 def test_trainings_and_tunings_at_once_leave_whole_models_and_the_last_parameters(model, pdf_predictors, tmp_path):
     sources = []
     for name, predictor in pdf_predictors.items():
@@ -131,8 +117,8 @@ def test_trainings_and_tunings_at_once_leave_whole_models_and_the_last_parameter
     pdf_predictors["physics_trees"].save(model)
     processes = multiprocessing.get_context("spawn")
     together = processes.Barrier(3)
-    writers = [processes.Process(target=_train, args=(source, model, together)) for source in sources]
-    writers.append(processes.Process(target=_tune, args=(model, together)))
+    writers = [processes.Process(target=train, args=(source, model, together)) for source in sources]
+    writers.append(processes.Process(target=tune, args=(model, together)))
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -16,7 +16,7 @@ from augury.predictors.waste_features import GROUPS, WasteFeatures, feature_name
 
 SAMPLE = Path(__file__).parents[2] / "data/01_raw/food_waste/purchases.parquet"
 HOUSEHOLDS = 40
-FEATURES = WasteFeatures()
+FEATURES = WasteFeatures(exclude=())
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from augury.errors import UserError
 from augury.metrics.calibration import calibration_metrics
 from augury.pipelines.model_training import boosted_pair
-from augury.pipelines.model_training.boosted_pair import CLOCKS, PairModel, calibrate_forward, f1_optimal, train_waste
+from augury.pipelines.model_training.boosted_pair import PairModel, calibrate_forward, f1_optimal, train_waste
 from augury.pipelines.model_training.forward_boosting import (
     BoostingTask,
     ForwardPredictions,
@@ -170,15 +170,6 @@ def test_tuned_parameters_are_taken_when_asked_for(waste_tables, trained_waste):
     best = {"parameters": {"classifier.num_leaves": 3}}
     predictor, _, _ = train_waste(*tables, best, model, 3, provenance)
     assert "[num_leaves: 3]" in predictor._trees[0]
-
-
-def test_clocks_are_no_features_unless_asked_for(trained_waste, train_food_waste):
-    assert not set(CLOCKS) & set(trained_waste.predictor.specification.names)
-    with_them = train_food_waste(without=("season_hour",)).predictor.specification.names
-    assert set(CLOCKS) <= set(with_them)
-    assert "season_hour" not in with_them
-    with pytest.raises(UserError, match=r"no feature 'season_hours'\. Did you mean 'season_hour'"):
-        train_food_waste(without=("season_hours",))
 
 
 def test_the_history_keeps_as_much_as_asked(train_food_waste, waste_tables):

@@ -150,3 +150,14 @@ def test_a_spline_follows_what_no_beta_map_can():
 def test_what_is_no_increasing_map_is_refused(broken):
     with pytest.raises(ValueError, match=r"calibration|knots"):
         BinaryCalibration.model_validate(broken)
+
+
+def test_auto_does_not_bend_to_a_handful_of_positives():
+    random = np.random.default_rng(5)
+    truth = random.beta(0.4, 20, 1400)
+    for _ in range(20):
+        actual = random.random(len(truth)) < truth
+        found = fit_binary_calibration(truth, actual, "auto")
+        assert found.method in ("none", "sigmoid")
+        if actual.sum() < 50:
+            np.testing.assert_array_equal(found.probability(truth), truth)

@@ -26,7 +26,7 @@ NORMS = [
     {"category": "dairy", "month": "2025-04", "servings_per_head": None, "shelf_life_days": 4.0},
     {"category": "meat", "month": "2024-12", "servings_per_head": 1.5, "shelf_life_days": 2.0},
 ]
-FEATURES = WasteFeatures(norms=NORMS)
+FEATURES = WasteFeatures(norms=NORMS, exclude=())
 
 
 def day(number):
@@ -456,7 +456,7 @@ def test_groups_can_be_switched_off():
     table = random_purchases(40)
     whole = featurise(table, FEATURES)
     for group in GROUPS:
-        features = WasteFeatures(groups=(group,), norms=NORMS)
+        features = WasteFeatures(groups=(group,), norms=NORMS, exclude=())
         assert all(name.startswith(f"{group}_") for name in feature_names(features))
         pd.testing.assert_frame_equal(featurise(table, features), whole[list(feature_names(features))])
     assert feature_names(WasteFeatures(groups=("stock", "item"))) == feature_names(

@@ -43,6 +43,17 @@ GROUPS: tuple[Group, ...] = ("item", "history", "category", "season", "price", "
 _MODULES = ("past_events", "purchase_columns", "waste_features", "waste_norms", "waste_rows")
 
 
+CLOCKS = (
+    "history_purchases",
+    "history_resolved",
+    "history_unresolved_share",
+    "history_days_known",
+    "history_days_to_resolution",
+    "category_resolved",
+)
+"""Features that grow with the age of the table: they tell the time, and what a model makes of that fails tomorrow."""
+
+
 class WasteFeatures(Parameters):
     """Which features a purchase gets, and how its household's past is summed up."""
 
@@ -52,8 +63,7 @@ class WasteFeatures(Parameters):
         default=(), description="further numeric columns that are features as they are"
     )
     exclude: tuple[str, ...] = Field(
-        default=(),
-        description="features to leave out, such as counts that grow with the age of the table and so tell the time",
+        default=CLOCKS, description="features to leave out; by default those that tell the time by the table's age"
     )
     windows_days: tuple[int, ...] = Field(default=(30, 90), description="lengths of the recent past")
     norms: tuple[CategoryNorm, ...] = Field(
@@ -99,11 +109,11 @@ class WasteFeatures(Parameters):
 
     @model_validator(mode="after")
     def _excluded_are_features(self) -> "WasteFeatures":
-        every = [name for group in _descriptions(self).values() for name in group]
+        every = [name for names in _descriptions(self).values() for name in names]
         for name in self.exclude:
             if name not in every:
                 raise ValueError(f"exclude: there is no feature '{name}'. {near_matches(name, every)}")
-        if len(self.exclude) == len(every):
+        if not feature_names(self):
             raise ValueError("exclude: no feature is left")
         return self
 
@@ -120,10 +130,12 @@ def feature_descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
     return {
         group: {name: text for name, text in names.items() if name not in features.exclude}
         for group, names in _descriptions(features).items()
+        if group in features.groups
     }
 
 
-def _descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
+def _descriptions(features: WasteFeatures) -> dict[Group, dict[str, str]]:
+    """All groups, with what is left out."""
     item = (
         ITEM
         | {category_feature(name): f"1 if it is {name}" for name in features.categories}
@@ -137,7 +149,7 @@ def _descriptions(features: WasteFeatures) -> dict[str, dict[str, str]]:
         "price": PRICE,
         "stock": STOCK,
     }
-    return {group: every[group] for group in GROUPS if group in features.groups}
+    return {group: every[group] for group in GROUPS}
 
 
 def feature_names(features: WasteFeatures) -> tuple[str, ...]:

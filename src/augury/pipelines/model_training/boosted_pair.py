@@ -17,7 +17,7 @@ from pydantic import Field
 from augury import engines
 from augury.errors import UserError
 from augury.metrics.calibration import calibration_metrics
-from augury.parameters import Parameters, near_matches, with_tuned
+from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training import operating_points
 from augury.pipelines.model_training.boosted_trees import fingerprint
 from augury.pipelines.model_training.days_training import fit_interval, fit_scale
@@ -46,7 +46,7 @@ from augury.predictors.food_waste import (
     input_columns,
 )
 from augury.predictors.lightgbm_trees import sums_of_leaves
-from augury.predictors.waste_features import WasteFeatures, feature_names, featurise
+from augury.predictors.waste_features import WasteFeatures, featurise
 
 PREDICTOR = "food_waste"
 BINS = 15
@@ -54,9 +54,6 @@ BINS = 15
 EXAMPLES = 3
 LEARNED = (pc.PURCHASE_ID, pc.IS_WASTED, pc.DAYS_TO_WASTE)
 """What the fingerprint of the training rows covers beside their features."""
-CLOCKS = ("history_purchases", "history_resolved", "history_days_known", "category_resolved")
-"""Features that mostly grow as time goes by: trees learn the level of a time by them, and every later row lies outside
-of what they have seen. Rates and the waves of the year stay."""
 ROWS_AT_ONCE = 20_000
 """Purchases whose features are computed together where few of them are kept."""
 NO_CALIBRATION = BinaryCalibration()
@@ -70,9 +67,6 @@ class PairModel(Parameters):
     classifier: LightGBMSettings = LightGBMSettings()
     regressor: LightGBMSettings = LightGBMSettings(
         learning_rate=0.1, num_leaves=15, min_data_in_leaf=20, rounds=300, early_stopping_rounds=20
-    )
-    without: tuple[str, ...] = Field(
-        default=CLOCKS, description="features that no trees get; by default those that tell the time"
     )
     base: LightGBMSettings = Field(
         default=LightGBMSettings(learning_rate=0.15, rounds=200, early_stopping_rounds=15),
@@ -141,7 +135,7 @@ def train_waste(
     """
     model = with_tuned(model, best_params, model.use_tuned, PREDICTOR)
     features = WasteFeatures.model_validate(report_features["parameters"])
-    names = tree_features(tuple(report_features["features"]), model)
+    names = tuple(report_features["features"])
     matrix, purchases = engines.to_pandas(features_matrix), engines.to_pandas(primary_purchases)
     rows, values = _training_rows(matrix, names)
     _check_classes(rows)
@@ -316,28 +310,6 @@ def _check_classes(rows: pd.DataFrame) -> None:
             f"{PREDICTOR}.features_matrix: {wasted} of {len(rows)} training rows are wasted (column '{pc.IS_WASTED}'); "
             f"a classifier needs both kinds. Check {PREDICTOR}.label and {PREDICTOR}.split."
         )
-
-
-def tree_features(names: tuple[str, ...], model: PairModel) -> tuple[str, ...]:
-    """Choose the features that trees get.
-
-    Args:
-        names: All features of the matrix, in order.
-        model: With the names of those to leave out.
-
-    Returns:
-        The others; all of them if none would be left.
-
-    Raises:
-        UserError: There is no feature of a name to leave out.
-    """
-    known = {*names, *feature_names(WasteFeatures()), *CLOCKS}
-    for name in model.without:
-        if name not in known:
-            raise UserError(
-                f"Parameter '{PREDICTOR}.model.without': there is no feature '{name}'. {near_matches(name, known)}"
-            )
-    return tuple(name for name in names if name not in model.without) or names
 
 
 def _columns_of_base(names: tuple[str, ...], groups: dict[str, list[str]], model: PairModel) -> list[int]:
