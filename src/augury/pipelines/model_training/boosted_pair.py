@@ -171,6 +171,10 @@ def train_waste(
         "confident": model.confident,
         "f1_optimal": f1_optimal(out_of_fold[calibrated_by], classifier_task.target[calibrated_by]),
     }
+    # Binned tables and the classifier's own matrix, which nothing below needs
+    for booster in boosters.values():
+        booster.free_dataset()
+    del classifier_task, tasks, refits
     days = None
     if "days" in forward:
         days = _days_to_event(rows, scale, days_task, forward["days"], model)
