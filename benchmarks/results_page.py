@@ -1,6 +1,6 @@
 """Print a predictor's figures of the last run as Markdown, for docs/results.md.
 
-python benchmarks/results_page.py pdf_memory|query_cost [data/08_reporting]
+python benchmarks/results_page.py pdf_memory|query_cost|food_waste [data/08_reporting]
 """
 
 import argparse
@@ -24,7 +24,9 @@ def cell(value: Any) -> str:
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table, text left and numbers right."""
+    """A Markdown table, text left and numbers right; columns in which no row has a value are left out."""
+    full = [place for place in range(len(head)) if any(row[place] not in (None, "") for row in rows)]
+    head, rows = [head[place] for place in full], [[row[place] for place in full] for row in rows]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" + "---:|" * (len(head) - 1)]
     return "\n".join(lines + ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows])
 
@@ -65,7 +67,25 @@ def print_binary(metrics: dict[str, Any], gates: list[dict[str, Any]], baselines
         ]
         print(table(["rows", *decisions], rows), "\n")
     print(gate_rows(gates), "\n")
-    columns = ["subset", "model", "roc_auc", "pr_auc", "nec", "recall", "precision", "positive_share"]
+    further = {
+        name: shown(name)
+        for name in ("log_loss_skill_of_oracle", "ece_l2_debiased", "calibration_slope", "days_mae", "days_coverage")
+        if name in metrics
+    }
+    if further:
+        print(table(["metric", "value"], [list(item) for item in further.items()]), "\n")
+    columns = [
+        "subset",
+        "model",
+        "roc_auc",
+        "pr_auc",
+        "log_loss",
+        "brier",
+        "nec",
+        "recall",
+        "precision",
+        "positive_share",
+    ]
     print(table(columns, [[row.get(name) for name in columns] for row in baselines]))
 
 
