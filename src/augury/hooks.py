@@ -55,8 +55,8 @@ class ImportsBeforeThreads:
 class MemoryGivenBack:
     """Gives memory that a node has freed back to the system, so that the peak of a run is that of its largest node.
 
-    Allocators keep freed pages for their next request: Arrow's pool those of a table that was read, glibc those of every
-    thread. After a dozen nodes the process would hold several hundred MB that nobody uses.
+    Allocators keep freed pages for their next request: Arrow's pool those of a table that was read, glibc those of
+    every thread. After a dozen nodes the process would hold several hundred MB that nobody uses.
     """
 
     @hook_impl
