@@ -1,7 +1,6 @@
 """Kedro hooks of the project itself; experiment tracking has its own package."""
 
 import ctypes
-import gc
 import sys
 from itertools import chain
 from typing import Any
@@ -62,7 +61,6 @@ class MemoryGivenBack:
     @hook_impl
     def after_node_run(self) -> None:
         """Release what Arrow and the C library keep."""
-        gc.collect()
         if "pyarrow" in sys.modules:
             sys.modules["pyarrow"].default_memory_pool().release_unused()
         if sys.platform == "linux":
