@@ -83,7 +83,7 @@ def test_a_spark_frame_above_the_row_limit_gives_the_same_kind_of_predictor(
 
     def run(matrix, history, **changes):
         reports = query_reports
-        model = query_model(folds=0, **changes)
+        model = query_model(folds=0, template_parts=2, **changes)
         return train_query_cost(
             matrix, history, reports.features, reports.zero_cost, reports.data, {}, model, 3, provenance
         )[0]

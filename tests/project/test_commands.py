@@ -34,10 +34,8 @@ def test_training_leaves_model_metrics_and_report(trained_project):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--pipelines=data_engineering", "--namespaces=pdf_memory"),
         ("--pipelines=feature_engineering", "--namespaces=pdf_memory"),
-        ("--pipelines=model_training", "--namespaces=pdf_memory"),
-        ("--pipelines=evaluation", "--namespaces=pdf_memory"),
+        ("--pipelines=model_training,evaluation", "--namespaces=pdf_memory"),
         ("--pipelines=training", "--namespaces=pdf_memory", "--params=pdf_memory.seed=7"),
         (
             "--pipelines=training",

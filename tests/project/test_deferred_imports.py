@@ -41,7 +41,8 @@ class WatchingThreadRunner(ThreadRunner):
     def _run(self, *args, **kwargs):
         loaded.update({name: name in sys.modules for name in ("sklearn.ensemble", "lightgbm", "plotly.graph_objects")})
 with KedroSession.create(".", env="test") as session:
-    session.run(pipeline_names=["training"], runner=WatchingThreadRunner(is_async=False))
+    namespaces = ["pdf_memory", "food_waste"]
+    session.run(pipeline_names=["training"], namespaces=namespaces, runner=WatchingThreadRunner(is_async=False))
 assert loaded and all(loaded.values()), loaded
 """
     copied = shutil.copytree(trained_project.folder, tmp_path / "project")

@@ -16,7 +16,7 @@ QUICK = (
 )
 
 
-@pytest.mark.parametrize("env", ["base", "test", "spark", "s3", "prod"])
+@pytest.mark.parametrize("env", ["spark", "s3", "prod"])
 def test_the_catalog_of_every_environment_resolves(project, env):
     done = project.kedro("catalog", "resolve-patterns", "--env", env)
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,10 @@ pytestmark = pytest.mark.slow
 COLLECTION = ("--pipelines=collection", "--namespaces=pdf_memory")
 
 
-def kedro_without(module, project, *arguments, **environment):
+def kedro_without(modules, project, *arguments, **environment):
     code = f"""
 import sys
-sys.modules[{module!r}] = None
+sys.modules.update(dict.fromkeys({modules!r}))
 from kedro.framework.cli.cli import main
 sys.argv = ["kedro", *{list(arguments)!r}]
 main()
@@ -41,16 +41,15 @@ main()
 )
 def test_the_extra_is_named(project, module, arguments):
     # s3fs is asked for before any connection is made
-    done = kedro_without(module, project, "run", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    done = kedro_without([module], project, "run", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.returncode == 1
     assert f"pip install 'augury[{EXTRAS[module]}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("module", ["pyspark", "s3fs", "pikepdf", "pypdfium2", "torch", "transformers"])
-def test_training_works_without(project, module):
+def test_training_works_without_any(project):
     done = kedro_without(
-        module, project, "run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test"
+        list(EXTRAS), project, "run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test"
     )
     assert done.returncode == 0, done.stderr
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,8 +109,9 @@ def s3_server() -> Iterator[Bucket]:
         host, port = server.get_host_and_port()
         bucket = Bucket(f"http://{host}:{port}")
         # moto keeps its buckets in the process: an earlier server's may still be there
-        if not bucket.filesystem().exists("lake"):
-            bucket.filesystem().mkdir("lake")
+        with urllib.request.urlopen(urllib.request.Request(f"{bucket.endpoint}/moto-api/reset", method="POST")):
+            pass
+        bucket.filesystem().mkdir("lake")
         yield bucket
     finally:
         server.stop()
