@@ -1,6 +1,5 @@
 """Tuning of the trees that find a rare, expensive class: forward-chaining folds by day, as in training."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from augury.errors import UserError
 from augury.parameters import with_values
 from augury.pipelines.model_training.boosted_classifier import (
     PREDICTOR,
@@ -23,14 +21,18 @@ from augury.pipelines.model_training.training_rows import FACTS, RowSettings, Se
 from augury.pipelines.tuning.outcome import TuningOutcome, outcome
 from augury.pipelines.tuning.racing import Direction, SearchSettings, Studies, search
 from augury.pipelines.tuning.search_space import SearchSpace
-from augury.pipelines.tuning.training_split import describe_model, refuse_other_rows, training_split
+from augury.pipelines.tuning.training_split import (
+    both_outcomes,
+    check_folds,
+    describe_model,
+    refuse_other_rows,
+    training_split,
+)
 from augury.predictors.probability_calibration import fit_calibration
 from augury.predictors.query_cost_trees import booster_margin, trees_matrix
 from augury.predictors.query_vocabulary import QueryVocabulary
 
 Metric = Literal["log_loss", "pr_auc"]
-
-logger = logging.getLogger(__name__)
 
 
 class BoostedClassifierTuning(SearchSettings):
@@ -96,14 +98,9 @@ class BoostedClassifierProblem:
             self._prepare(table, matrix, settings, *selections)
             for selections in fold_selections(sorted(table["date"].unique()), model)
         ]
-        self._folds = [fold for fold in self._folds if _both(fold.label) and _both(fold.past_label)]
-        if len(self._folds) < model.folds:
-            logger.info("%s: %d of %d folds have both classes in all parts.", PREDICTOR, len(self._folds), model.folds)
-        if not self._folds:
-            raise UserError(
-                f"{PREDICTOR}: no block of days after another has both heavy and light queries in its training rows; "
-                f"tuning needs at least one. Bring a longer log or change {PREDICTOR}.tuning.folds."
-            )
+        self._folds = [fold for fold in self._folds if both_outcomes(fold.label) and both_outcomes(fold.past_label)]
+        nothing = "no block of days after another has both heavy and light queries in its training rows"
+        check_folds(PREDICTOR, len(self._folds), model.folds, nothing, "Bring a longer log")
 
     @property
     def fold_costs(self) -> list[float]:
@@ -196,7 +193,3 @@ def tune_query_cost(
     table = training_split(features_matrix, columns, ["date", "query_id"], tuning.most_rows)
     problem = BoostedClassifierProblem(table, settings, space.model, tuning.metric, seed)
     return outcome(problem, space, tuning, seed, search(problem, space, tuning, seed, studies))
-
-
-def _both(label: np.ndarray) -> bool:
-    return bool(label.any() and not label.all())

@@ -1,6 +1,5 @@
 """Tuning of the classifier of a pair of LightGBM models: expanding-window folds, as in training."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -8,7 +7,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from augury.errors import UserError
 from augury.parameters import with_values
 from augury.pipelines.model_training.boosted_pair import PREDICTOR, PairModel
 from augury.pipelines.model_training.boosted_trees import fingerprint
@@ -17,14 +15,19 @@ from augury.pipelines.tuning.lightgbm_folds import BinnedFold, bin_fold, fit_and
 from augury.pipelines.tuning.outcome import TuningOutcome, outcome
 from augury.pipelines.tuning.racing import Direction, SearchSettings, Studies, search
 from augury.pipelines.tuning.search_space import SearchSpace
-from augury.pipelines.tuning.training_split import SPLIT, describe_model, refuse_other_rows, training_split
+from augury.pipelines.tuning.training_split import (
+    both_outcomes,
+    check_folds,
+    describe_model,
+    refuse_other_rows,
+    training_split,
+)
 from augury.predictors import purchase_columns as pc
+from augury.predictors.matrix_predictor import SPLIT
 
 Metric = Literal["log_loss", "roc_auc"]
 
 SMALLEST_PROBABILITY = 1e-7
-
-logger = logging.getLogger(__name__)
 
 
 class BoostedPairTuning(SearchSettings):
@@ -84,16 +87,13 @@ class BoostedPairProblem:
                 stops = times[train] >= first
                 fitted, stopping = train[~stops], train[stops]
             parts = (fitted, judged) if stopping is None else (fitted, stopping, judged)
-            if all(_both(target[part]) for part in parts):
+            if all(both_outcomes(target[part]) for part in parts):
                 params = model.classifier.booster_params("binary", seed)
                 self._folds.append(bin_fold(matrix, target, fitted, stopping, judged, params))
-        if len(self._folds) < model.folds:
-            logger.info("%s: %d of %d folds have both classes in all parts.", PREDICTOR, len(self._folds), model.folds)
-        if not self._folds:
-            raise UserError(
-                f"{PREDICTOR}: none of the {model.folds} folds of the training rows has wasted and eaten purchases in "
-                f"all of its parts; tuning needs at least one. Bring more purchases or change {PREDICTOR}.tuning.folds."
-            )
+        nothing = (
+            f"none of the {model.folds} folds of the training rows has wasted and eaten purchases in all of its parts"
+        )
+        check_folds(PREDICTOR, len(self._folds), model.folds, nothing, "Bring more purchases")
 
     @property
     def fold_costs(self) -> list[float]:
@@ -154,7 +154,3 @@ def log_loss(sums: np.ndarray, target: np.ndarray) -> float:
     limit = -np.log(SMALLEST_PROBABILITY)
     margin = np.clip(np.where(target > 0, sums, -sums), -limit, limit)
     return float(np.mean(np.logaddexp(0.0, -margin)))
-
-
-def _both(target: np.ndarray) -> bool:
-    return bool((target > 0).any() and (target <= 0).any())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -11,11 +12,12 @@ import pandas as pd
 from augury import engines
 from augury.errors import UserError
 from augury.parameters import Parameters
+from augury.predictors.matrix_predictor import SPLIT, TRAIN, training_rows
 
-SPLIT = "split"
-TRAIN = "train"
 _WITHOUT_EFFECT = {"use_tuned", "workers", "threads"}
 """Parameters of models that no score depends on."""
+
+logger = logging.getLogger(__name__)
 
 
 def training_split(matrix: Any, columns: list[str], order: list[str], most_rows: int | None) -> pd.DataFrame:
@@ -30,7 +32,7 @@ def training_split(matrix: Any, columns: list[str], order: list[str], most_rows:
     Returns:
         The rows, sorted.
     """
-    frame = nw.from_native(matrix).filter(nw.col(SPLIT) == TRAIN)
+    frame = nw.from_native(training_rows(matrix))
     names = list(dict.fromkeys([*order, SPLIT, *columns]))
     table = engines.to_pandas(frame.select(*names).to_native()).sort_values(order, ignore_index=True)
     if most_rows is not None and len(table) > most_rows:
@@ -57,6 +59,32 @@ def refuse_other_rows(predictor: str, table: pd.DataFrame) -> None:
         )
     if table.empty:
         raise UserError(f"{predictor}: there are no training rows to tune on. Check '{predictor}.split'.")
+
+
+def both_outcomes(target: np.ndarray) -> bool:
+    """Whether there are positives (above 0) and others."""
+    return bool((target > 0).any() and (target <= 0).any())
+
+
+def check_folds(predictor: str, found: int, asked: int, none_found: str, advice: str) -> None:
+    """Say that folds were left out because a part of them has one class only; refuse to go on without any.
+
+    Args:
+        predictor: For the message.
+        found: Folds with both classes in all parts.
+        asked: Folds that were asked for.
+        none_found: What to say where there is none.
+        advice: What to do then, beside asking for another number of folds.
+
+    Raises:
+        UserError: There is none.
+    """
+    if found < asked:
+        logger.info("%s: %d of %d folds have both classes in all parts.", predictor, found, asked)
+    if not found:
+        raise UserError(
+            f"{predictor}: {none_found}; tuning needs at least one. {advice} or change {predictor}.tuning.folds."
+        )
 
 
 def describe_model(model: Parameters) -> str:
