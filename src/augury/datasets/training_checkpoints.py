@@ -26,8 +26,8 @@ class TrainingCheckpointsDataset(AbstractDataset[NoReturn, "FileCheckpoints"]):
     """Loads a handle on the checkpoint of a training.
 
     The file is of the safetensors format, so that reading it executes no code; its header says which training it
-    belongs to, and carries a digest of the tensors. On an object store nothing is kept, because a training saves after every
-    epoch and would wait for each upload: there a training that is killed begins anew.
+    belongs to, and carries a digest of the tensors. On an object store nothing is kept, because a training saves after
+    every epoch and would wait for each upload: there a training that is killed begins anew.
 
     Examples:
         .. code-block:: yaml
