@@ -1,8 +1,11 @@
 """Kedro hooks of the project itself; experiment tracking has its own package."""
 
 import ctypes
+import gc
+import mmap
 import sys
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -11,6 +14,15 @@ from kedro.framework.project import pipelines
 from augury.deferred_imports import deferred_imports, import_all
 from augury.errors import UserError
 from augury.parameters import declared_parameters, find_problems
+
+WORTH_COLLECTING = 32 * 2**20
+"""Bytes by which a process must have grown before the garbage of its nodes is looked for."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""Parameters of ``mallopt``, as ``malloc.h`` has them."""
+
+MALLOC = {M_MMAP_THRESHOLD: 2**20, M_TRIM_THRESHOLD: 2**24, M_ARENA_MAX: 1}
+"""From 1 MB on a block has pages of its own; 16 MB may stay free at the end of the heap, which all threads share."""
 
 
 class ParameterCheck:
@@ -27,9 +39,12 @@ class ParameterCheck:
             UserError: One line per problem.
         """
         nodes = chain.from_iterable(pipeline.nodes for pipeline in dict(pipelines).values())
-        problems = find_problems(context.config_loader["parameters"], declared_parameters(nodes))
+        parameters = context.config_loader["parameters"]
+        problems = find_problems(parameters, declared_parameters(nodes))
         if problems:
             raise UserError("\n".join(problems))
+        # Kedro would read and merge the files a second time
+        context.config_loader["parameters"] = parameters
 
 
 class ImportsBeforeThreads:
@@ -55,15 +70,84 @@ class MemoryGivenBack:
     """Gives memory that a node has freed back to the system, so that the peak of a run is that of its largest node.
 
     Allocators keep freed pages for their next request: Arrow's pool those of a table that was read, glibc those of
-    every thread. After a dozen nodes the process would hold several hundred MB that nobody uses.
+    every thread. Pandas leaves frames in cycles (``column.dt`` and ``column.str`` know their column, and a column knows
+    its frame), which Python's own collector may find much later. Kedro keeps what a node has read while it saves what
+    the node has made. After a dozen nodes the process would hold several hundred MB that nobody uses.
+
+    glibc also learns from every large block that is freed to keep larger ones from then on, between whose remains the
+    next array does not fit. With a fixed limit, arrays have pages of their own, which go back when they are freed.
     """
 
+    def __init__(self) -> None:
+        """Make a hook that has not seen a run yet."""
+        self._kept = 0
+        """Resident bytes after memory was given back the last time, or fewer since then."""
+        self._node: str | None = None
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self) -> None:
+        """Fix the allocator's limits; take what is loaded out of the collector's sight: it stays, and is a lot."""
+        for parameter, value in MALLOC.items():
+            _of_libc("mallopt", parameter, value)
+        gc.freeze()
+
     @hook_impl
-    def after_node_run(self) -> None:
-        """Release what Arrow and the C library keep."""
+    def before_dataset_loaded(self, node: Any) -> None:
+        """Release what the node before has left, before the first dataset of a node is read."""
+        if node.name != self._node:
+            self._node = node.name
+            self._give_back()
+
+    @hook_impl(trylast=True)
+    def before_node_run(self) -> None:
+        """Release what reading the node's datasets took beyond them."""
+        self._give_back()
+
+    @hook_impl(trylast=True)
+    def after_node_run(self, inputs: dict[str, Any]) -> None:
+        """Release what the node has read before its results are saved and tracked: no hook is called after this one.
+
+        Args:
+            inputs: What the node has read. Kedro would keep it until everything is saved.
+        """
+        inputs.clear()
+        self._give_back()
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let the collector see everything again: a notebook may run many pipelines."""
+        gc.unfreeze()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Let the collector see everything again."""
+        gc.unfreeze()
+
+    def _give_back(self) -> None:
+        """Collect garbage and release what Arrow and the C library keep, where it is worth the time."""
+        resident = _resident_bytes()
+        if resident is not None:
+            self._kept = min(self._kept, resident)
+            if resident < self._kept + WORTH_COLLECTING:
+                return
+        gc.collect()
         if "pyarrow" in sys.modules:
             sys.modules["pyarrow"].default_memory_pool().release_unused()
-        if sys.platform == "linux":
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-            if trim is not None:
-                trim(0)
+        _of_libc("malloc_trim", 0)
+        self._kept = _resident_bytes() or 0
+
+
+def _of_libc(name: str, *arguments: int) -> None:
+    """Call a function of glibc; musl and other systems have none of those that are called here."""
+    function = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if function is not None:
+        function(*arguments)
+
+
+def _resident_bytes() -> int | None:
+    """Memory of this process; None where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return None
+    return int(pages) * mmap.PAGESIZE

@@ -13,6 +13,7 @@ from augury.pipelines.model_training.boosted_pair import PairModel, calibrate_fo
 from augury.pipelines.model_training.forward_boosting import (
     BoostingTask,
     ForwardPredictions,
+    fit_booster,
     fit_side_by_side,
     rounds_for_all,
 )
@@ -302,3 +303,19 @@ def test_dates_of_the_wasted_alone_do_not_count():
     found = with_evidence(rows, pd.Series({"a": 0.5}), known)
     assert found["known_at"].iloc[0] == pd.Timestamp("2026-03-02")
     assert known_after(evidence_rows(), KnownAfter()).dated
+
+
+def test_rows_that_follow_each_other_are_fitted_like_copies_of_them():
+    random = np.random.default_rng(3)
+    matrix, target = random.normal(size=(400, 4)).astype(np.float32), random.integers(0, 2, 400).astype(float)
+    settings = LightGBMSettings(rounds=5, min_data_in_leaf=5)
+
+    def fitted(rows: np.ndarray, train: np.ndarray, stop: np.ndarray) -> str:
+        times = np.arange(len(rows)).astype("datetime64[us]")
+        task = BoostingTask("classifier", matrix[rows], target[rows], times, settings, "binary", 1, [])
+        return fit_booster(task, train, stop, settings.rounds).model_to_string()
+
+    order = random.permutation(400)
+    places = np.argsort(order)
+    windows = np.arange(50, 300), np.arange(300, 400)
+    assert fitted(np.arange(400), *windows) == fitted(order, *(places[window] for window in windows))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from kedro.io import AbstractDataset, MemoryDataset
 from kedro.pipeline import Node, Pipeline
@@ -70,6 +72,32 @@ def test_a_run_says_where_it_came_from(project: Any, two: Pipeline) -> None:
     }
     assert expected.items() <= run.data.tags.items()
     assert run.info.run_name == RUN_ID
+
+
+def test_curves_become_histories_of_metrics(project: Any) -> None:
+    steps = np.arange(1, 1001)
+    loss = pd.DataFrame(
+        {"step": steps, "epoch": steps / 500, "name": "loss", "value": 1 / steps, "seconds": steps / 10}
+    )
+    score = pd.DataFrame(
+        {
+            "step": [500, 1000],
+            "epoch": [1.0, 2.0],
+            "name": "validation f1",
+            "value": [0.5, np.nan],
+            "seconds": [50, 100],
+        }
+    )
+    curves = pd.concat([loss, score]).sample(frac=1, random_state=0)
+    node = Node(lambda: curves, inputs=None, outputs="curves", name="train", tags="tracked")
+    project.run(Pipeline([node], namespace="taxonomy"))
+    run_id = project.only_run("taxonomy").info.run_id
+    history = sorted(project.client.get_metric_history(run_id, "training/loss"), key=lambda point: point.step)
+    assert (history[0].step, history[-1].step, len(history)) == (1, 1000, 200)
+    assert [point.value for point in history] == [pytest.approx(1 / point.step) for point in history]
+    assert history[-1].timestamp - history[0].timestamp == pytest.approx(99_900, abs=2)
+    (only,) = project.client.get_metric_history(run_id, "training/validation f1")
+    assert (only.step, only.value) == (500, 0.5)
 
 
 def test_reports_are_artifacts_beside_the_store(

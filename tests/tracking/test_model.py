@@ -43,6 +43,17 @@ def test_a_logged_model_predicts_as_the_predictor_does(model_uri: str, doubling:
     assert predicted["peak"].tolist() == [21.0, 40.0]
 
 
+def test_requirements_are_not_looked_up_twice(doubling: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
+    from mlflow.utils import environment
+
+    def refuse(_: Any) -> None:
+        raise AssertionError("MLflow compared the requirements with the installed packages")
+
+    monkeypatch.setattr(environment, "warn_dependency_requirement_mismatches", refuse)
+    save_model(doubling.Doubling(doubling.make_metadata("pdf_memory"), 2.0), tmp_path / "model")
+    assert environment.warn_dependency_requirement_mismatches is refuse
+
+
 def test_loading_runs_no_pickle(model_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow.artifacts
     import mlflow.pyfunc

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from augury.light_imports import hidden
+
 # Okabe and Ito's palette without its black and yellow and with a lighter blue: told apart by
 # colour-blind readers, and visible on white as well as on black.
 COLOURS = ["#2C85C7", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"]
@@ -32,7 +34,10 @@ def new_figure(title: str, note: str, height: int = 380, **axes: Any) -> Any:
     Returns:
         An empty ``plotly.graph_objects.Figure``.
     """
-    import plotly.graph_objects as go
+    # plotly would load IPython to see whether it runs in a notebook; in one, it is loaded already
+    with hidden("IPython"):
+        import plotly.graph_objects as go
+        import plotly.offline  # noqa: F401
 
     axis = {
         "gridcolor": GRID,

@@ -5,24 +5,19 @@ here; and it must be, before Kedro's own adapter does it.
 """
 
 import importlib
-import sys
 from types import ModuleType
+
+from augury.light_imports import hidden
 
 
 def _import_pandera() -> ModuleType:
-    """Import ``pandera.pandas``, but not Spark.
+    """Import ``pandera.pandas``, but neither Spark nor Hypothesis.
 
     Pandera imports ``pyspark.pandas`` wherever PySpark is installed, which costs every run seconds, although only
-    pandas frames are ever handed to it here. A module that is None in ``sys.modules`` counts as not installed.
+    pandas frames are ever handed to it here; and Hypothesis, to make examples.
     """
-    hidden = "pyspark" not in sys.modules
-    if hidden:
-        sys.modules["pyspark"] = None  # type: ignore[assignment]
-    try:
+    with hidden("pyspark", "hypothesis"):
         return importlib.import_module("pandera.pandas")
-    finally:
-        if hidden:
-            del sys.modules["pyspark"]
 
 
 pa = _import_pandera()

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from augury.errors import UserError
+from augury.light_imports import collection_paused, hidden
 from augury.tracking.settings import Store, one_line
 
 _PATIENCE_S = 5
@@ -49,7 +50,9 @@ def import_mlflow(store: Store) -> None:
     """
     quieten_mlflow()
     try:
-        import mlflow  # noqa: F401  (imported here, so that a missing package has one message)
+        # Of Spark, MLflow would only look up the types of columns, which no model here has
+        with collection_paused(), hidden("pyspark"):
+            import mlflow  # noqa: F401  (imported here, so that a missing package has one message)
     except ImportError as error:
         raise UserError(
             f"tracking.enabled is true, but MLflow cannot be imported ({one_line(error)}). Install "
@@ -76,7 +79,8 @@ def connect(store: Store, experiments: list[str]) -> tuple[Any, dict[str, str]]:
 
     with explained(store):
         _knock(store)
-        with impatient():
+        # The store of a database loads SQLAlchemy and its tables
+        with impatient(), collection_paused():
             client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
             return client, {name: _experiment(client, name, store) for name in experiments}
 

@@ -29,7 +29,7 @@ def flat_parameters(parameters: Any) -> dict[str, str]:
         >>> flat_parameters({"seed": 42, "model": {"rounds": 5, "levels": [0.9, 0.95]}})
         {'seed': '42', 'model.rounds': '5', 'model.levels': '[0.9, 0.95]'}
     """
-    return {_key(name): _text(value)[:LONGEST_PARAMETER] for name, value in _leaves(_plain(parameters))}
+    return {flat_key(name): _text(value)[:LONGEST_PARAMETER] for name, value in _leaves(_plain(parameters))}
 
 
 def flat_metrics(report: Any) -> dict[str, float]:
@@ -48,10 +48,15 @@ def flat_metrics(report: Any) -> dict[str, float]:
         {'mae': 3.0, 'mae.lower': 2.5, 'mae.upper': 3.5}
     """
     return {
-        _key(name): float(value)
+        flat_key(name): float(value)
         for name, value in _leaves(_with_named_ends(report))
         if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(float(value))
     }
+
+
+def flat_key(name: str) -> str:
+    """A name that MLflow takes: without characters that it forbids, and not too long."""
+    return _FORBIDDEN.sub("_", name)[:LONGEST_KEY]
 
 
 def _with_named_ends(report: Any) -> Any:
@@ -88,7 +93,3 @@ def _plain(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return json.dumps(value, default=str) if isinstance(value, list | Mapping) else str(value)
-
-
-def _key(name: str) -> str:
-    return _FORBIDDEN.sub("_", name)[:LONGEST_KEY]

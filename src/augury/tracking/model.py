@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata as distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 import augury
+from augury.light_imports import collection_paused, hidden
 from augury.tracking.connection import quieten_mlflow
 
 ARTIFACT = "predictor"
@@ -102,11 +104,12 @@ def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
             own input schema.
     """
     quieten_mlflow()
-    import mlflow.pyfunc
+    with collection_paused(), hidden("pyspark"):
+        import mlflow.pyfunc
 
     facts = predictor.metadata
     signature = model_signature(facts)
-    with _saving, TemporaryDirectory() as scratch:
+    with _saving, _requirements_trusted(), TemporaryDirectory() as scratch:
         files = Path(scratch) / ARTIFACT
         files.mkdir()
         predictor.save(files)
@@ -126,6 +129,26 @@ def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
             example = (folder / name).read_text(encoding="utf-8")
             strict = json.dumps(json.loads(example, parse_constant=lambda _: None))
             (folder / name).write_text(strict, encoding="utf-8")
+
+
+@contextmanager
+def _requirements_trusted() -> Iterator[None]:
+    """Spare MLflow its comparison of the requirements with what is installed, which is where they were read.
+
+    It would look up every file of every installed package, twice as long as all else that saving a model takes.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:
+        yield
+        return
+    setattr(environment, name, lambda _: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
 
 
 def model_signature(facts: Any) -> Any:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from augury.predictors.predictor_version import GATES_TAG
-from augury.tracking.flattening import LONGEST_KEY, flat_metrics
+from augury.tracking.flattening import LONGEST_KEY, flat_key, flat_metrics
 from augury.tracking.registration import DIGEST_TAG, judgement_tags, model_digest, origin_tags
 from augury.tracking.registry import ModelRegistry
 from augury.tracking.settings import one_line, redact
@@ -19,9 +21,16 @@ REPORT = "report"
 METRICS = "report_metrics"
 TUNING = "report_tuning"
 GATES = "report_gates"
+CURVES = "curves"
+CURVE_PREFIX = "training/"
+"""Before the name of a curve, which may also be the name of a metric of the held-out rows."""
+MOST_POINTS = 200
+"""Of a curve: MLflow draws epochs, TensorBoard has every step."""
 REPORT_PREFIX = "report_"
 PLOT_PREFIX = "plot_"
 _LONGEST_TAG = 5000
+LARGEST_BATCH = 1000
+"""Metrics that MLflow takes at once."""
 
 
 def is_recorded(dataset: str) -> bool:
@@ -31,9 +40,9 @@ def is_recorded(dataset: str) -> bool:
         dataset: Name of the dataset within the predictor's namespace.
 
     Returns:
-        True for the predictor, its report, its ``report_<name>`` and its ``plot_<name>``.
+        True for the predictor, its report, the curves of its training, its ``report_<name>`` and its ``plot_<name>``.
     """
-    return dataset in (MODEL, REPORT) or dataset.startswith((REPORT_PREFIX, PLOT_PREFIX))
+    return dataset in (MODEL, REPORT, CURVES) or dataset.startswith((REPORT_PREFIX, PLOT_PREFIX))
 
 
 def _page(figures: Mapping[str, Any]) -> str:
@@ -181,6 +190,8 @@ class TrackedRun:
     def _record_report(self, dataset: str, data: Any) -> None:
         if dataset == REPORT:
             self._client.log_text(self.run_id, data, "report.html")
+        elif dataset == CURVES:
+            self._record_curves(data)
         elif dataset.startswith(PLOT_PREFIX):
             self._record_plot(dataset.removeprefix(PLOT_PREFIX), data)
         else:
@@ -200,6 +211,23 @@ class TrackedRun:
             self._client.log_text(self.run_id, figure.to_json(), f"plots/{name}.json")
         else:
             self._client.log_figure(self.run_id, figure, f"plots/{name}.png")
+
+    def _record_curves(self, curves: Any) -> None:
+        """Record each curve as the history of a metric, in batches: one by one, every point would cost a commit."""
+        from mlflow.entities import Metric
+
+        now = time.time()
+        began = now - float(curves["seconds"].max()) if len(curves) else now
+        metrics = []
+        for name, curve in curves[np.isfinite(curves["value"])].groupby("name", sort=True):
+            kept = np.unique(np.linspace(0, len(curve) - 1, MOST_POINTS).round().astype(int))
+            points = curve.sort_values("step", kind="stable").iloc[kept]
+            key = flat_key(f"{CURVE_PREFIX}{name}")
+            for step, value, seconds in points[["step", "value", "seconds"]].itertuples(index=False):
+                at = int(1000 * (began + seconds))
+                metrics.append(Metric(key, value, at, step, model_id=self._model_id, run_id=self.run_id))
+        for start in range(0, len(metrics), LARGEST_BATCH):
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + LARGEST_BATCH])
 
     def _record_metrics(self, report: Any) -> None:
         from mlflow.entities import Metric

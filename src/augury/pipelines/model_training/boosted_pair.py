@@ -158,6 +158,7 @@ def train_waste(
         evidence = with_evidence(rows, _said(rows, forward["base"]), known)
         effects = household_effect(rows, evidence, model.effect)
         classifier_task = replace(classifier_task, matrix=np.hstack([values, effects]))
+        values = classifier_task.matrix[:, : len(names)]  # a view: one copy is enough
     judged, boosters = fit({"classifier": classifier_task}, refits)
     forward |= judged
     rounds = rounds_for_all(forward["classifier"], model.classifier, len(rows))

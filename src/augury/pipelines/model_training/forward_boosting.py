@@ -4,6 +4,7 @@ Every fit has one thread, and independent fits run side by side in threads of Py
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ REFIT = -1
 FEWEST_IN_BAG = 2
 LARGEST_POWER = 0.5
 """Of the number of rows that the number of trees grows with."""
+
+_binning = threading.Lock()
+"""LightGBM copies what it bins, in double precision: two matrices at once would be the peak of a whole training."""
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +127,7 @@ def fit_fold(task: BoostingTask, fold: Fold, stopping_share: float) -> tuple[np.
         logger.warning("%s: a fold of %d training rows has a single class and is left out.", task.name, len(train))
         return None
     booster = fit_booster(task, fitted, stopping, task.settings.rounds)
-    sums = sums_of_leaves(booster, task.matrix[judged])
+    sums = sums_of_leaves(booster, _taken(task.matrix, judged))
     logger.info(
         "%s: %d rows fitted, %d stopped at %d trees, %d judged.",
         task.name, len(fitted), len(stopping), booster.num_trees(), len(judged),
@@ -148,10 +152,12 @@ def fit_booster(task: BoostingTask, fitted: np.ndarray, stopping: np.ndarray, ro
     params = task.settings.booster_params(task.objective, task.seed)
     if len(fitted) * task.settings.bagging_fraction < FEWEST_IN_BAG:
         params["bagging_freq"] = 0  # LightGBM fails on an empty bag
-    data = lightgbm.Dataset(task.matrix[fitted], task.target[fitted], params=params)
-    if not len(stopping):
+    data = lightgbm.Dataset(_taken(task.matrix, fitted), task.target[fitted], params=params)
+    watched = data.create_valid(_taken(task.matrix, stopping), task.target[stopping]) if len(stopping) else None
+    with _binning:
+        (data if watched is None else watched).construct()
+    if watched is None:
         return lightgbm.train(params, data, rounds)
-    watched = data.create_valid(task.matrix[stopping], task.target[stopping])
     stop = lightgbm.early_stopping(task.settings.early_stopping_rounds, verbose=False)
     booster = lightgbm.train(params, data, rounds, valid_sets=[watched], callbacks=[stop])
     # Without the trees after the best round, which every reader would have to be told about
@@ -183,6 +189,13 @@ def rounds_for_all(predictions: ForwardPredictions, settings: LightGBMSettings, 
     power = float(np.clip(spread @ trees / (spread @ spread), 0.0, LARGEST_POWER)) if spread.any() else 0.0
     expected = np.exp(trees.mean() + power * (np.log(rows) - sizes.mean()))
     return int(np.clip(np.rint(expected), 1, settings.rounds))
+
+
+def _taken(matrix: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Some rows; without a copy where they follow each other, as those of windows of time do."""
+    if len(positions) and (np.diff(positions) == 1).all():
+        return matrix[positions[0] : positions[-1] + 1]
+    return matrix[positions]
 
 
 def _single(target: np.ndarray) -> bool:
