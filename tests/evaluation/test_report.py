@@ -23,6 +23,7 @@ from augury.pipelines.evaluation.regression import (
 )
 from augury.pipelines.evaluation.regression_plots import plot_predicted_vs_actual
 from augury.reporting import plot_style, report
+from augury.reporting.layouts import layout_of
 from augury.reporting.plot_style import plot_importances
 from augury.reporting.report import render_report
 from augury.reporting.report_layout import (
@@ -30,7 +31,6 @@ from augury.reporting.report_layout import (
     flat,
     format_interval,
     format_value,
-    layout_of,
 )
 
 METADATA = {
@@ -309,7 +309,7 @@ def test_interval_ends_have_the_digits_of_their_value() -> None:
 
 def test_layouts_are_chosen_by_the_first_word_of_the_task() -> None:
     assert layout_of("Regression, with bounds") is layout_of("regression")
-    assert layout_of("ranking").metrics == layout_of("").metrics == []
+    assert layout_of("clustering").metrics == layout_of("").metrics == []
 
 
 def test_nested_parameters_become_dotted_names() -> None:

@@ -13,12 +13,12 @@ from importlib import resources
 from typing import Any
 
 from augury.metrics.metrics_mapping import INTERVALS, NESTED
+from augury.reporting.layouts import layout_of
 from augury.reporting.report_layout import (
     Layout,
     flat,
     format_interval,
     format_value,
-    layout_of,
     shown,
 )
 from augury.reporting.report_tables import Section, Table, cell, columns, table_of_rows

@@ -215,21 +215,6 @@ BINARY = Layout(
     ],
 )
 
-LAYOUTS = {"regression": REGRESSION, "binary": BINARY}
-
-
-def layout_of(task: str) -> Layout:
-    """Find the layout of a task.
-
-    Args:
-        task: The predictor's task; its first word counts, so that ``regression with a safe upper
-            bound`` is a regression.
-
-    Returns:
-        The task's layout, or one without labels.
-    """
-    return LAYOUTS.get(re.split(r"\W", task.strip().lower())[0], Layout())
-
 
 @dataclass(frozen=True)
 class Shown:
