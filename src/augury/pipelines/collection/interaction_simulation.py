@@ -110,7 +110,8 @@ def create_synthetic_interactions(collection: InteractionSimulation, seed: int) 
     Returns:
         - Interactions, ascending in time: ``user_id`` (``user_1`` and up), ``item_id`` (``item_1`` and up),
           ``timestamp`` (``datetime64[ms]``, whole seconds), ``interaction_type`` (view, click, cart or purchase;
-          what goes further than a view began with one), ``implicit_rating`` (0.5 to 5, in halves).
+          what goes further than a view began with one), ``implicit_rating`` (0.5 to 5, in halves), ``origin``
+          (simulated).
         - Items, in the order of their numbers: ``item_id``, ``text`` (one or two English sentences), ``category``.
     """
     shop = _draw_shop(collection, seed)
@@ -249,6 +250,7 @@ def _events(choices: _Choices, collection: InteractionSimulation, seed: int) -> 
             iv.INTERACTION_TYPE: np.array(KINDS, dtype=object)[kind[order]],
             # Halves, so that the last bits of a product do not matter
             iv.IMPLICIT_RATING: np.clip(np.rint(2 * rating[order]), 1, 10) / 2,
+            iv.ORIGIN: "simulated",
         }
     )
 

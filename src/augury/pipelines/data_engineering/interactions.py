@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
@@ -87,6 +88,7 @@ def prepare_interactions(
     report = describe_interactions(primary, users, catalogue)
     report |= {
         "rows_read": events.rows_read,
+        "origin": _origins(interactions, events.rows_read),
         "set_aside": {rule: told[0] for rule, told in events.broken.items()},
         "set_aside_examples": {rule: told[1] for rule, told in events.broken.items()},
         "columns": events.columns,
@@ -100,6 +102,16 @@ def prepare_interactions(
         "parameters": {"source": source.model_dump(mode="json"), "split": split.model_dump(mode="json"), "seed": seed},
     }
     return primary, users, catalogue, report
+
+
+def _origins(interactions: Any, rows: int) -> dict[str, int]:
+    """Rows by where they come from, where a column says so; else they were measured."""
+    frame = nw.from_native(interactions)
+    if iv.ORIGIN not in frame.collect_schema().names():
+        return {iv.MEASURED: rows}
+    counted = engines.to_pandas(frame.group_by(iv.ORIGIN).agg(rows=nw.len()).to_native())
+    named = counted.assign(name=counted[iv.ORIGIN].fillna(iv.MEASURED).astype(str)).groupby("name")["rows"].sum()
+    return {str(name): int(count) for name, count in named.items()}
 
 
 # --- events and pairs ---
