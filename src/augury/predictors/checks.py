@@ -93,15 +93,16 @@ def check_row_order(predictor: Predictor, frame: pd.DataFrame, directory: Path) 
     """A row's prediction does not depend on its place."""
     expected = _predict(predictor, frame)
     for order in (np.arange(len(frame))[::-1], np.random.default_rng(0).permutation(len(frame))):
-        _same(expected.iloc[order], _predict(predictor, frame.iloc[order]), "in another row order")
+        found = _predict(predictor, frame.iloc[order])
+        _same(expected.iloc[order], found, "in another row order", predictor.tolerance)
 
 
 def check_single_rows(predictor: Predictor, frame: pd.DataFrame, directory: Path) -> None:
-    """A single row gets the prediction that it gets within a batch, bit for bit."""
+    """A single row gets the prediction that it gets within a batch, bit for bit or within the predictor's tolerance."""
     expected = _predict(predictor, frame)
     for row in np.unique(np.linspace(0, len(frame) - 1, SINGLE_ROWS).astype(int)):
         found = _predict(predictor, frame.iloc[[row]])
-        _same(expected.iloc[[row]], found, f"as a single row (row {row})")
+        _same(expected.iloc[[row]], found, f"as a single row (row {row})", predictor.tolerance)
 
 
 def check_columns(predictor: Predictor, frame: pd.DataFrame, directory: Path) -> None:
@@ -151,7 +152,8 @@ def check_missing_values(predictor: Predictor, frame: pd.DataFrame, directory: P
         if column.nullable:
             found = _predict(predictor, changed)
             _check_output(found, predictor, len(frame))
-            _same(expected[others], found[others], f"beside a row without '{column.name}'")
+            beside = f"beside a row without '{column.name}'"
+            _same(expected[others], found[others], beside, predictor.tolerance)
         else:
             _refuses(predictor, changed, column.name, "a missing value in a column that is not nullable")
     nothing = frame
@@ -336,14 +338,17 @@ def _check_output(found: pd.DataFrame, predictor: Predictor, rows: int) -> None:
             _require(values.dropna().isin(column.allowed).all(), f"the output '{column.name}' has a value not allowed")
 
 
-def _same(expected: pd.DataFrame, found: pd.DataFrame, when: str) -> None:
-    """Compare two frames bit for bit."""
+def _same(expected: pd.DataFrame, found: pd.DataFrame, when: str, tolerance: float = 0.0) -> None:
+    """Compare two frames bit for bit, or numbers up to a tolerance."""
     _require(list(found.columns) == list(expected.columns), f"{when}: the columns are {list(found.columns)}")
     _require(found.index.equals(expected.index), f"{when}: the rows' labels differ")
     for name in expected:
         left, right = expected[name].to_numpy(), found[name].to_numpy()
         _require(left.dtype == right.dtype, f"{when}: '{name}' is of type {right.dtype}, not {left.dtype}")
-        equal = left == right if left.dtype == object else left.view(np.uint8) == right.view(np.uint8)
+        if tolerance and left.dtype.kind == "f":
+            equal = np.isclose(left, right, rtol=0, atol=tolerance, equal_nan=True)
+        else:
+            equal = left == right if left.dtype == object else left.view(np.uint8) == right.view(np.uint8)
         _require(bool(np.all(equal)), f"{when}: '{name}' is {right[:5]}, not {left[:5]} (first rows)")
 
 

@@ -37,6 +37,8 @@ REGISTRY: dict[str, str] = {
     "bounded_regression": "augury.predictors.bounded_regression:BoundedRegression",
     "heavy_query": "augury.predictors.query_cost:QueryCostPredictor",
     "waste_pair": "augury.predictors.food_waste:WastePredictor",
+    "text_classifier": "augury.predictors.taxonomy:TextClassifier",
+    "top_k_recommender": "augury.predictors.recommendation:Recommender",
 }
 """Family -> class. Metadata names a family, never a class: loading a model must not import what a file says."""
 
@@ -94,6 +96,9 @@ class Predictor(ABC):
     """
 
     family: ClassVar[str]
+    tolerance: ClassVar[float] = 0.0
+    """By how much a number may depend on the other rows of a frame: matrix products of neural networks round otherwise
+    for another number of rows. Texts and truth values never depend on them."""
 
     def __init__(self, metadata: Metadata, example: list[dict[str, Any]] | None = None) -> None:
         """Keep the metadata.
