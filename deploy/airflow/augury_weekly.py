@@ -15,7 +15,7 @@ import datetime as dt
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
-PREDICTORS = ("food_waste", "pdf_memory", "query_cost")
+PREDICTORS = ("food_waste", "pdf_memory", "query_cost", "recommendation", "taxonomy")
 
 STEPS = {
     "validate_data": "data_engineering,feature_engineering",

@@ -32,6 +32,9 @@ PLOTS = ["actual", "bounds", "residuals", "baselines", "importances", "slices"]
 READ = [
     *("food_waste.best_params", "food_waste.purchases", "pdf_memory.best_params", "pdf_memory.jobs", "provenance"),
     *("query_cost.best_params", "query_cost.query_log"),
+    *("recommendation.best_params", "recommendation.interactions", "recommendation.items"),
+    *("recommendation.training_checkpoints", "taxonomy.best_params", "taxonomy.codes", "taxonomy.samples"),
+    "taxonomy.training_checkpoints",
 ]
 """What `training` reads."""
 PATIENCE_S = 120
@@ -207,11 +210,11 @@ def test_every_stage_can_be_selected(page):
 
 def test_a_predictor_is_one_node_that_opens(page):
     predictors = page.locator(".pipeline-node--modularPipeline").all_text_contents()
-    assert sorted(predictors) == ["food_waste", "pdf_memory", "query_cost"]
+    assert sorted(predictors) == ["food_waste", "pdf_memory", "query_cost", "recommendation", "taxonomy"]
     assert page.locator(".pipeline-node--task").count() == 0
     assert sorted(page.locator(".pipeline-node--data").all_text_contents()) == READ
     expand(page)
-    expect(page.locator(".pipeline-node--modularPipeline")).to_have_count(2)
+    expect(page.locator(".pipeline-node--modularPipeline")).to_have_count(4)
     tasks = page.locator(".pipeline-node--task").all_text_contents()
     assert {"prepare_jobs", "build_features", "train", "evaluate", "judge", "report"} <= set(tasks)
 

@@ -10,7 +10,11 @@ from augury.__main__ import cli
 
 
 @pytest.mark.parametrize(
-    ("group", "names"), [("predict", {"food_waste", "pdf_memory", "query_cost"}), ("serve", {"query_cost"})]
+    ("group", "names"),
+    [
+        ("predict", {"food_waste", "pdf_memory", "query_cost", "recommendation", "taxonomy"}),
+        ("serve", {"query_cost", "recommendation", "taxonomy"}),
+    ],
 )
 def test_every_module_is_a_command(group, names):
     listed = CliRunner().invoke(cli, [group, "--help"]).output.split("Commands:")[1]

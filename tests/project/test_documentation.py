@@ -21,7 +21,10 @@ def test_every_pipeline_is_in_the_readme(name):
     assert f"`{name}`" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-PAGES = "pdf_memory query_cost food_waste registry deployment results benchmarks serving adding_a_predictor".split()
+PAGES = (
+    "pdf_memory query_cost food_waste taxonomy recommendation registry deployment results benchmarks serving "
+    "adding_a_predictor"
+).split()
 
 
 @pytest.mark.parametrize("page", ["README.md", "conf/README.md", *(f"docs/{name}.md" for name in PAGES)])

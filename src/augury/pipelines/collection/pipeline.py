@@ -2,12 +2,19 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.collection import pdf_jobs, query_lab, query_replay, waste_simulation
+from augury.pipelines.collection import (
+    interaction_simulation,
+    labelled_text_simulation,
+    pdf_jobs,
+    query_lab,
+    query_replay,
+    waste_simulation,
+)
 
 
 def create_pipeline() -> Pipeline:
     """Collection of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -78,5 +85,37 @@ def food_waste() -> Pipeline:
             ),
         ],
         namespace="food_waste",
+        tags="collection",
+    )
+
+
+def taxonomy() -> Pipeline:
+    """Invent texts about the subjects of a classification, with codes that are wrong at a known rate."""
+    return Pipeline(
+        [
+            Node(
+                labelled_text_simulation.create_labelled_texts,
+                inputs=["params:collection", "params:seed"],
+                outputs=["samples", "codes"],
+                name="create_texts",
+            ),
+        ],
+        namespace="taxonomy",
+        tags="collection",
+    )
+
+
+def recommendation() -> Pipeline:
+    """Simulate users whose taste drifts among items that come and are popular or not."""
+    return Pipeline(
+        [
+            Node(
+                interaction_simulation.create_synthetic_interactions,
+                inputs=["params:collection", "params:seed"],
+                outputs=["interactions", "items"],
+                name="create_interactions",
+            ),
+        ],
+        namespace="recommendation",
         tags="collection",
     )

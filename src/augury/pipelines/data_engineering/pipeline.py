@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.data_engineering import (
     boundary_sampling,
+    interactions,
+    labelled_texts,
     pdf_jobs,
     purchases,
     query_log,
@@ -14,7 +16,7 @@ from augury.pipelines.data_engineering import (
 
 def create_pipeline() -> Pipeline:
     """Data engineering of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -79,5 +81,37 @@ def food_waste() -> Pipeline:
             ),
         ],
         namespace="food_waste",
+        tags="data_engineering",
+    )
+
+
+def taxonomy() -> Pipeline:
+    """Texts with all codes that follow from theirs, split so that near-duplicates stay together."""
+    return Pipeline(
+        [
+            Node(
+                labelled_texts.prepare_texts,
+                inputs=["samples", "codes", "params:source", "params:split", "params:seed"],
+                outputs=["primary_texts", "primary_codes", "report_data"],
+                name="prepare_texts",
+            ),
+        ],
+        namespace="taxonomy",
+        tags="data_engineering",
+    )
+
+
+def recommendation() -> Pipeline:
+    """Pairs of user and item, weighted, and split by time."""
+    return Pipeline(
+        [
+            Node(
+                interactions.prepare_interactions,
+                inputs=["interactions", "items", "params:source", "params:split", "params:seed"],
+                outputs=["primary_interactions", "primary_users", "primary_items", "report_data"],
+                name="prepare_interactions",
+            ),
+        ],
+        namespace="recommendation",
         tags="data_engineering",
     )

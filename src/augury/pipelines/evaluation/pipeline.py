@@ -17,10 +17,20 @@ from augury.pipelines.evaluation import (
     gates,
     gathered_metrics,
     known_truth,
+    multilabel,
+    multilabel_plots,
+    multilabel_predictions,
+    multilabel_report,
+    multilabel_table_plots,
+    ranking,
+    ranking_plots,
+    ranking_predictions,
+    ranking_report,
     regression,
     regression_plots,
     regression_predictions,
     regression_report,
+    training_curves,
     training_shift,
     validation_plots,
     weak_slices,
@@ -29,7 +39,7 @@ from augury.pipelines.evaluation import (
 
 def create_pipeline() -> Pipeline:
     """Evaluation of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -47,6 +57,16 @@ def food_waste() -> Pipeline:
     """A binary predictor with days until the event, judged in full."""
     shown = ("data",)
     return Pipeline(_validation(shown), inputs=set(), namespace="food_waste", tags=["evaluation", "tracked"])
+
+
+def taxonomy() -> Pipeline:
+    """A classifier of texts into several codes."""
+    return Pipeline(_multilabel(), inputs=set(), namespace="taxonomy", tags=["evaluation", "tracked"])
+
+
+def recommendation() -> Pipeline:
+    """A recommender, judged by the full ranking; the protocol with sampled negatives stands beside it."""
+    return Pipeline(_ranking(("data",)), inputs=set(), namespace="recommendation", tags=["evaluation", "tracked"])
 
 
 def _bounded_regression() -> list[Node]:
@@ -244,6 +264,190 @@ def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
     ]
 
 
+def _multilabel() -> list[Node]:
+    """Judgement of any classifier of texts into codes; instantiated once per namespace."""
+    judged = ["predictions_holdout", "features_codes"]
+    shown = ("data", "features", "training")
+    of_predictions = {
+        "precision_recall": multilabel_plots.plot_precision_recall,
+        "reliability": multilabel_plots.plot_reliability,
+    }
+    of_tables = {
+        "baselines": multilabel_table_plots.plot_baselines,
+        "levels": multilabel_table_plots.plot_levels,
+        "codes": multilabel_table_plots.plot_codes,
+        "slices": multilabel_table_plots.plot_slices,
+    }
+    tables = {
+        "baselines": "report_baselines",
+        "levels": "report_baselines",
+        "codes": "report_codes",
+        "slices": "report_slices",
+    }
+    plots = (*of_predictions, *of_tables, "confusions", "curves")
+    return [
+        Node(
+            multilabel_predictions.predict_texts_holdout,
+            inputs=["predictor", "primary_texts", "predictions_baselines", "params:evaluation"],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            multilabel_predictions.check_text_export,
+            inputs=["predictor", "primary_texts", "predictions_holdout", "params:evaluation"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            multilabel.evaluate_multilabel,
+            inputs=[*judged, "report_facts", "params:evaluation", "params:seed"],
+            outputs="report_metrics",
+            name="evaluate",
+        ),
+        Node(
+            multilabel.compare_baselines,
+            inputs=[*judged, "params:evaluation", "params:seed"],
+            outputs="report_baselines",
+            name="compare_baselines",
+        ),
+        Node(
+            multilabel.evaluate_slices,
+            inputs=[*judged, "params:evaluation", "params:seed"],
+            outputs="report_slices",
+            name="evaluate_slices",
+        ),
+        Node(
+            multilabel.evaluate_codes,
+            inputs=[*judged, "report_facts", "params:evaluation"],
+            outputs="report_codes",
+            name="evaluate_codes",
+        ),
+        Node(
+            multilabel.confusion_pairs,
+            inputs=[*judged, "params:evaluation"],
+            outputs="report_confusions",
+            name="confusion_pairs",
+        ),
+        _judge(),
+        *(
+            Node(function, inputs=[*judged, "params:evaluation"], outputs=f"plot_{name}", name=f"plot_{name}")
+            for name, function in of_predictions.items()
+        ),
+        *(
+            Node(function, inputs=[tables[name], "params:evaluation"], outputs=f"plot_{name}", name=f"plot_{name}")
+            for name, function in of_tables.items()
+        ),
+        Node(
+            multilabel_table_plots.plot_confusions,
+            inputs="report_confusions",
+            outputs="plot_confusions",
+            name="plot_confusions",
+        ),
+        _plot_curves(),
+        Node(
+            multilabel_report.multilabel_report,
+            inputs={
+                "predictor": "predictor",
+                "metrics": "report_metrics",
+                "gates": "report_gates",
+                "baselines": "report_baselines",
+                "slices": "report_slices",
+                "codes": "report_codes",
+                "confusions": "report_confusions",
+                "evaluation": "params:evaluation",
+                **{f"plot_{name}": f"plot_{name}" for name in plots},
+                **{f"report_{name}": f"report_{name}" for name in shown},
+            },
+            outputs="report",
+            name="report",
+        ),
+        _enforce_gates(),
+    ]
+
+
+def _ranking(shown_reports: tuple[str, ...]) -> list[Node]:
+    """Judgement of any recommender; instantiated once per namespace.
+
+    Args:
+        shown_reports: Reports of earlier stages that get a section of the page.
+    """
+    plots = ("baselines", "sizes", "ranks", "popularity", "slices", "curves")
+    return [
+        Node(
+            ranking_predictions.predict_ranking_holdout,
+            inputs=[
+                "predictor",
+                "features_matrix",
+                "features_negatives",
+                "primary_users",
+                "primary_items",
+                "predictions_baselines",
+                "params:evaluation",
+            ],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            ranking_predictions.check_ranking_export,
+            inputs=["predictor", "features_matrix", "params:evaluation", "params:seed"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            ranking.evaluate_ranking,
+            inputs=["predictions_holdout", "primary_items", "report_facts", "params:evaluation", "params:seed"],
+            outputs="report_metrics",
+            name="evaluate",
+        ),
+        Node(
+            ranking.compare_baselines,
+            inputs=["predictions_holdout", "primary_items", "params:evaluation", "params:seed"],
+            outputs="report_baselines",
+            name="compare_baselines",
+        ),
+        Node(
+            ranking.evaluate_slices,
+            inputs=["predictions_holdout", "params:evaluation", "params:seed"],
+            outputs="report_slices",
+            name="evaluate_slices",
+        ),
+        _judge(),
+        Node(
+            ranking_plots.plot_sizes,
+            inputs=["predictions_holdout", "report_metrics", "params:evaluation"],
+            outputs="plot_sizes",
+            name="plot_sizes",
+        ),
+        Node(
+            ranking_plots.plot_popularity,
+            inputs=["predictions_holdout", "primary_items", "params:evaluation"],
+            outputs="plot_popularity",
+            name="plot_popularity",
+        ),
+        Node(
+            ranking_plots.plot_ranks,
+            inputs=["predictions_holdout", "params:evaluation"],
+            outputs="plot_ranks",
+            name="plot_ranks",
+        ),
+        Node(
+            ranking_plots.plot_baselines,
+            inputs=["report_baselines", "params:evaluation"],
+            outputs="plot_baselines",
+            name="plot_baselines",
+        ),
+        Node(
+            ranking_plots.plot_slices,
+            inputs=["report_slices", "params:evaluation"],
+            outputs="plot_slices",
+            name="plot_slices",
+        ),
+        _plot_curves(),
+        _binary_report(ranking_report.ranking_report, "report", shown_reports, plots),
+        _enforce_gates(),
+    ]
+
+
 CURVES: dict[str, Callable[..., Any]] = {
     "roc": binary_plots.plot_roc,
     "precision_recall": binary_plots.plot_precision_recall,
@@ -344,6 +548,10 @@ def _plot_importances() -> Node:
         outputs="plot_importances",
         name="plot_importances",
     )
+
+
+def _plot_curves() -> Node:
+    return Node(training_curves.plot_curves, inputs="curves", outputs="plot_curves", name="plot_curves")
 
 
 def _enforce_gates() -> Node:

@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.feature_engineering import (
     feature_parity,
+    interactions,
+    labelled_texts,
     pdf_jobs,
     purchases,
     query_history,
@@ -14,7 +16,7 @@ from augury.pipelines.feature_engineering import (
 
 def create_pipeline() -> Pipeline:
     """Feature engineering of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -91,5 +93,37 @@ def food_waste() -> Pipeline:
             ),
         ],
         namespace="food_waste",
+        tags="feature_engineering",
+    )
+
+
+def taxonomy() -> Pipeline:
+    """Tokens, and the codes that there are texts enough for."""
+    return Pipeline(
+        [
+            Node(
+                labelled_texts.build_text_features,
+                inputs=["primary_texts", "primary_codes", "params:features", "params:seed"],
+                outputs=["features_texts", "features_codes", "tokenizer", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="taxonomy",
+        tags="feature_engineering",
+    )
+
+
+def recommendation() -> Pipeline:
+    """The weighted matrix, and the negatives that the sampled protocol compares with."""
+    return Pipeline(
+        [
+            Node(
+                interactions.build_interaction_features,
+                inputs=["primary_interactions", "primary_items", "params:features", "params:seed"],
+                outputs=["features_matrix", "features_negatives", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="recommendation",
         tags="feature_engineering",
     )

@@ -6,15 +6,19 @@ from augury.pipelines.model_training import (
     boosted_classifier,
     boosted_pair,
     boosted_trees,
+    collaborative_filtering,
     query_baselines,
+    recommender_baselines,
     regression_baselines,
     tabular_baselines,
+    text_baselines,
+    text_classifier,
 )
 
 
 def create_pipeline() -> Pipeline:
     """Model training of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -115,5 +119,87 @@ def food_waste() -> Pipeline:
         ],
         inputs={"provenance"},
         namespace="food_waste",
+        tags=["model_training", "tracked"],
+    )
+
+
+def taxonomy() -> Pipeline:
+    """The classifier of texts; and the rules that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                text_classifier.train_taxonomy,
+                inputs=[
+                    "features_texts",
+                    "features_codes",
+                    "tokenizer",
+                    "report_features",
+                    "report_data",
+                    "params:features",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "training_checkpoints",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                text_baselines.predict_text_baselines,
+                inputs=[
+                    "features_texts",
+                    "features_codes",
+                    "tokenizer",
+                    "params:features",
+                    "params:baselines",
+                    "params:seed",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="taxonomy",
+        tags=["model_training", "tracked"],
+    )
+
+
+def recommendation() -> Pipeline:
+    """The recommender; and the ones that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                collaborative_filtering.train_recommender,
+                inputs=[
+                    "features_matrix",
+                    "features_negatives",
+                    "primary_users",
+                    "primary_items",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "training_checkpoints",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                recommender_baselines.rank_recommender_baselines,
+                inputs=[
+                    "features_matrix",
+                    "features_negatives",
+                    "primary_items",
+                    "params:baselines",
+                    "params:seed",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="recommendation",
         tags=["model_training", "tracked"],
     )

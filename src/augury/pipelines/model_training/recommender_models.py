@@ -57,7 +57,7 @@ class IalsSettings(Parameters):
         default=(0.1, 0.3, 1.0), min_length=1, description=f"of pairs that did not occur; {CANDIDATES}"
     )
     regularisation: tuple[Positive, ...] = Field(
-        default=(0.003, 0.01), min_length=1, description=f"scaled by frequency; {CANDIDATES}"
+        default=(0.003, 0.01, 0.03), min_length=1, description=f"scaled by frequency; {CANDIDATES}"
     )
     frequency_exponent: float = Field(default=1.0, ge=0, description="0: the same regularisation for all")
     half_life: HalfLives = Field(

@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.promotion import binary, decision, regression
+from augury.pipelines.promotion import binary, decision, multilabel, ranking, regression
 
 
 def create_pipeline() -> Pipeline:
     """Promotion of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste()
+    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
 
 
 def pdf_memory() -> Pipeline:
@@ -40,6 +40,44 @@ def query_cost() -> Pipeline:
 def food_waste() -> Pipeline:
     """Which model knows better what will be wasted."""
     return _binary("food_waste")
+
+
+def taxonomy() -> Pipeline:
+    """Which model gives texts better codes."""
+    nodes = [
+        Node(
+            multilabel.decide_multilabel,
+            inputs=["champion", "challenger", "primary_texts", "provenance", "params:promotion", "params:seed"],
+            outputs="report_promotion",
+            name="decide_promotion",
+        ),
+        *_carry_out(),
+    ]
+    return Pipeline(nodes, inputs={"provenance"}, namespace="taxonomy", tags="promotion")
+
+
+def recommendation() -> Pipeline:
+    """Which model puts what users turn to higher on their lists."""
+    nodes = [
+        Node(
+            ranking.decide_ranking,
+            inputs=[
+                "champion",
+                "challenger",
+                "features_matrix",
+                "features_negatives",
+                "primary_users",
+                "primary_items",
+                "provenance",
+                "params:promotion",
+                "params:seed",
+            ],
+            outputs="report_promotion",
+            name="decide_promotion",
+        ),
+        *_carry_out(),
+    ]
+    return Pipeline(nodes, inputs={"provenance"}, namespace="recommendation", tags="promotion")
 
 
 def _binary(predictor: str) -> Pipeline:

@@ -8,6 +8,8 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    recommender_search,
+    text_search,
     tuning_plots,
     tuning_report,
 )
@@ -15,7 +17,7 @@ from augury.pipelines.tuning import (
 
 def create_pipeline() -> Pipeline:
     """Tuning of all predictors, one namespace each."""
-    return food_waste() + pdf_memory() + query_cost()
+    return food_waste() + pdf_memory() + query_cost() + taxonomy() + recommendation()
 
 
 def food_waste() -> Pipeline:
@@ -41,8 +43,31 @@ def query_cost() -> Pipeline:
     )
 
 
+def taxonomy() -> Pipeline:
+    """A member of the text classifier."""
+    return _tuning(
+        "taxonomy",
+        text_search.tune_taxonomy,
+        ["features_texts", "features_codes", "tokenizer", "params:features"],
+    )
+
+
+def recommendation() -> Pipeline:
+    """A recommender, or the members of a blend."""
+    return _tuning("recommendation", recommender_search.tune_recommender, ["features_matrix", "primary_items"])
+
+
 def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
-    """Search, plots and report; instantiated once per namespace."""
+    """Search, plots and report; instantiated once per namespace.
+
+    Args:
+        namespace: Name of the predictor.
+        tune: The node that searches.
+        rows: Its first inputs: rows, and parameters of what they were made with.
+
+    Returns:
+        The pipeline.
+    """
     return Pipeline(
         [
             Node(
