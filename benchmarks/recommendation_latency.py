@@ -3,7 +3,7 @@
 python benchmarks/recommendation_latency.py [--items 10000] [--users 4074] [--catalogue 3145] [--model FOLDER]
 
 The time of a recommendation does not depend on what was learned, so the models are drawn at random in the sizes of
-real ones: iALS with 192 factors, EASE, 200 neighbours per item, NeuMF with 64 factors and layers of 128, 64 and 32, and
+real ones: iALS with 64 factors, EASE, 200 neighbours per item, NeuMF with 64 factors and layers of 128, 64 and 32, and
 the default blend of the first three. With --model a trained recommender is measured instead. Bars: 2 ms for one user,
 2 s for all.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-FACTORS, NEIGHBOURS, EMBEDDING, LAYERS = 192, 200, 64, (128, 64, 32)
+FACTORS, NEIGHBOURS, EMBEDDING, LAYERS = 64, 200, 64, (128, 64, 32)
 HISTORY = 30
 KINDS = ("ials", "ease", "item_knn", "neumf", "blend")
 BLEND = ("ials", "ease", "item_knn", "neumf")

@@ -1,6 +1,6 @@
 """Print a predictor's figures of the last run as Markdown, for docs/results.md.
 
-python benchmarks/results_page.py pdf_memory|query_cost|food_waste [data/08_reporting]
+python benchmarks/results_page.py pdf_memory|query_cost|food_waste|taxonomy|recommendation [data/08_reporting]
 """
 
 import argparse
@@ -11,6 +11,16 @@ from typing import Any
 SHOWN = (
     "mae rmse r2 mape_pct median_ape_pct under_rate_95 allocation_ratio_95 wastage_95 "
     "under_rate_99 allocation_ratio_99 wastage_99 worst_shortfall_99 onnx_max_relative_difference"
+).split()
+
+
+MULTILABEL = (
+    "micro_f1 macro_f1 sample_f1 micro_precision micro_recall specific_f1 f1_level_0 f1_level_1 f1_level_2 "
+    "precision_at_1 ndcg_at_5 average_precision_micro average_precision_macro ece micro_f1_of_oracle oracle_micro_f1 "
+    "onnx_int8_micro_f1_loss"
+).split()
+RANKING = (
+    "hr_at_10 ndcg_at_10 recall_at_10 mrr coverage_at_10 popularity_bias_at_10 sampled_hr_at_10 sampled_ndcg_at_10"
 ).split()
 
 
@@ -89,6 +99,18 @@ def print_binary(metrics: dict[str, Any], gates: list[dict[str, Any]], baselines
     print(table(columns, [[row.get(name) for name in columns] for row in baselines]))
 
 
+def print_listed(
+    metrics: dict[str, Any], gates: list[dict[str, Any]], baselines: list[dict[str, Any]], names: list[str]
+) -> None:
+    """Print chosen metrics with intervals, the gates, and the baselines beside the model."""
+    print(f"{metrics['n_train']:,} training rows, {metrics['n_test']:,} held-out ones, seed {metrics['seed']}.\n")
+    rows = [[name, metrics[name], *metrics["intervals"].get(name, ("", ""))] for name in names if name in metrics]
+    print(table(["metric", "value", "lower", "upper"], rows), "\n")
+    print(gate_rows(gates), "\n")
+    columns = ["model", *(name for name in names if any(row.get(name) is not None for row in baselines))]
+    print(table(columns, [[row.get(name) for name in columns] for row in baselines]))
+
+
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,6 +126,10 @@ def main() -> None:
     if "roc_auc" in metrics:
         print_binary(metrics, read("gates"), read("baselines"))
         return
+    for headline, names in (("micro_f1", MULTILABEL), ("hr_at_10", RANKING)):
+        if headline in metrics:
+            print_listed(metrics, read("gates"), read("baselines"), names)
+            return
     print(
         f"{metrics['n_train']:,} training rows ({metrics['n_train_groups']} groups), "
         f"{metrics['n_test']:,} held-out rows ({metrics['n_test_groups']} groups), "

@@ -1,8 +1,6 @@
 """`python -m augury predict query_cost`: one answer per statement, mistakes in one line."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -12,6 +10,8 @@ from click.testing import CliRunner
 from augury.__main__ import cli
 from augury.errors import UserError
 from augury.predictors.query_cost import QueryCostPredictor
+
+from workspace import Project
 
 
 @pytest.fixture
@@ -131,12 +131,7 @@ def test_a_model_of_another_family_or_none_is_one_line(tmp_path, pdf_predictors)
         ("pdf", "family 'bounded_regression', not 'heavy_query'"),
         ("none", "holds no trained predictor"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "augury", "predict", "query_cost", "--model", str(tmp_path / model)],
-            input="select 1",
-            capture_output=True,
-            text=True,
-        )
+        done = Project(tmp_path).augury("predict", "query_cost", "--model", str(tmp_path / model), given="select 1")
         assert done.returncode == 1
         assert done.stderr.startswith("Error: ")
         assert message in done.stderr

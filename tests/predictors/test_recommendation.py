@@ -12,7 +12,7 @@ from augury.predictors import content_map, load_predictor
 from augury.predictors.checks import check_predictor
 from augury.predictors.content_map import ContentMap, fit_content_map
 from augury.predictors.recommendation import Recommender
-from augury.predictors.recommender_scorers import Mixture, NeuralScorer, PopularityScorer, standardised
+from augury.predictors.recommender_scorers import SPREAD, Mixture, NeuralScorer, PopularityScorer, standardised
 from augury.predictors.user_histories import Histories, Recency
 
 USERS, ITEMS = 60, 40
@@ -246,9 +246,11 @@ def test_among_few_items_a_network_sees_all():
 def test_among_many_items_a_network_orders_the_best_of_the_others():
     network, popular, histories = a_network_beside_a_linear_member(900)
     users = np.arange(3, dtype=np.int32)
-    whole = Mixture([popular, network], [0.7, 0.3], reranked=900).scores(users, histories)
     found = Mixture([popular, network], [0.7, 0.3], reranked=300).scores(users, histories)
-    linear = popular.scores(users, histories)
+    linear = standardised(popular.scores(users, histories))
+    logits = network.scores(users, histories)
+    some = logits[:, np.linspace(0, 899, SPREAD).round().astype(int)]
+    whole = 0.7 * linear + 0.3 * (logits - some.mean(axis=1, keepdims=True)) / some.std(axis=1, keepdims=True)
     for row in range(3):
         best = set(np.argsort(-linear[row])[:300])
         top = np.argsort(-found[row])[:10]

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -53,22 +51,10 @@ def test_training_leaves_model_metrics_and_report(trained_project):
 
 
 def test_a_text_can_be_asked(trained_project):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "augury",
-            "predict",
-            "query_cost",
-            "-",
-            "--json",
-            "--model=data/test/06_models/query_cost",
-        ],
-        input="select count(*) from lake.tpcds.store_sales; show tables",
-        cwd=trained_project.folder,
-        capture_output=True,
-        text=True,
-    )
+    done = trained_project.augury(
+        "predict", "query_cost", "-", "--json", "--model=data/test/06_models/query_cost",
+        given="select count(*) from lake.tpcds.store_sales; show tables",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == 2

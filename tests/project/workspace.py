@@ -11,13 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fork_server
+
 REPOSITORY = Path(__file__).parents[2]
 RAW = tuple(
     Path("data/01_raw") / sample
-    for sample in ("pdf_memory/jobs.parquet", "query_cost/query_log.parquet", "food_waste/purchases.parquet")
+    for sample in (
+        "pdf_memory/jobs.parquet",
+        "query_cost/query_log.parquet",
+        "food_waste/purchases.parquet",
+        "taxonomy/samples.parquet",
+        "taxonomy/codes.csv",
+        "recommendation/interactions.parquet",
+        "recommendation/items.parquet",
+    )
 )
 """The committed samples that `training` reads."""
 KEDRO = Path(sys.executable).with_name("kedro")
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For Spark: a JVM that ends after a minute spends more on optimising its code than it gains."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +39,31 @@ class Project:
     folder: Path
 
     def kedro(self, *arguments, **environment) -> subprocess.CompletedProcess[str]:
+        variables = self.environment(**environment)
+        if fork_server.serves(variables):
+            return fork_server.run("kedro", arguments, self.folder, variables)
+        return self.new_kedro(*arguments, **environment)
+
+    def new_kedro(self, *arguments, **environment) -> subprocess.CompletedProcess[str]:
+        """The same in an interpreter of its own, which costs seconds of imports."""
         return subprocess.run(
             [str(KEDRO), *arguments],
             cwd=self.folder,
             env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+        )
+
+    def augury(self, *arguments, given: str = "") -> subprocess.CompletedProcess[str]:
+        """`python -m augury`, in a fork where there can be one."""
+        variables = self.environment()
+        if fork_server.serves(variables):
+            return fork_server.run("augury", arguments, self.folder, variables, given)
+        return subprocess.run(
+            [sys.executable, "-m", "augury", *arguments],
+            input=given,
+            cwd=self.folder,
+            env=variables,
             capture_output=True,
             text=True,
         )
@@ -50,7 +83,7 @@ class Project:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("KEDRO_", "AWS_", "SPARK_"))
         }
-        return {**inherited, "DO_NOT_TRACK": "1", **more}
+        return {**inherited, "DO_NOT_TRACK": "1", "JAVA_TOOL_OPTIONS": SHORT_LIVED, **more}
 
     def files(self) -> set[Path]:
         return {path.relative_to(self.folder) for path in (self.folder / "data").rglob("*") if path.is_file()}

@@ -13,6 +13,8 @@ from augury.__main__ import cli
 from augury.errors import UserError
 from augury.tracking.registry import ModelRegistry
 
+from workspace import Project
+
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -98,9 +100,7 @@ def test_nothing_is_registered_yet(registry: ModelRegistry, augury: Callable[...
 
 
 def test_elsewhere_it_says_so(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "augury", "models", "pdf_memory"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = Project(tmp_path).augury("models", "pdf_memory")
     assert done.returncode == 1
     assert (
         done.stderr == f"Error: '{tmp_path}' is not the folder of the project: it has no conf/base. Go there first.\n"

@@ -43,6 +43,7 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[str]:
     }
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     variables["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight more processes, for judging language models
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "-p", str(port)],

@@ -18,10 +18,10 @@ Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
 
 
-RERANKED = 500
+RERANKED = 300
 """Items of a user that a network puts into order; the more, the nearer to its opinion of all."""
 
-SPREAD = 256
+SPREAD = 128
 """Items from which the mean and the deviation of a network's scores are estimated where it does not see all."""
 
 ITEMS_AT_ONCE = 512
