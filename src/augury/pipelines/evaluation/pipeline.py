@@ -66,7 +66,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """A recommender, judged by the full ranking; the protocol with sampled negatives stands beside it."""
-    return Pipeline(_ranking(("data",)), inputs=set(), namespace="recommendation", tags=["evaluation", "tracked"])
+    shown = ("data", "features", "training")
+    return Pipeline(_ranking(shown), inputs=set(), namespace="recommendation", tags=["evaluation", "tracked"])
 
 
 def _bounded_regression() -> list[Node]:
