@@ -238,7 +238,7 @@ def test_other_tasks_are_shown_under_their_own_names() -> None:
         render(
             metrics={"roc_auc": 0.91, "n_train": 5, "intervals": {"roc_auc": [0.9, 0.93]}},
             baselines=[{"model": "m", "roc_auc": 0.9, "roc_auc_lower": 0.8, "roc_auc_upper": 0.95}],
-            metadata={**METADATA, "task": "ranking"},
+            metadata={**METADATA, "task": "clustering"},
         )
     ).text
     assert "roc auc 0.910 0.900 to 0.930" in text

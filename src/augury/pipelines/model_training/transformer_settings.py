@@ -16,7 +16,7 @@ class TransformerSettings(Parameters):
         default=100, ge=0, description="small data: so many epochs more that there are at least so many steps"
     )
     enough_steps: int = Field(
-        default=1000, ge=1, description="large data: no further epochs after so many steps, but at least two"
+        default=1200, ge=1, description="large data: no further epochs after so many steps, but at least two"
     )
     batch_size: int = Field(default=16, ge=1, description="texts of one step")
     gradient_accumulation: int = Field(
