@@ -1,6 +1,5 @@
 """The web application: Annif's ``/v1`` for one project, health and metrics."""
 
-import asyncio
 import http
 import threading
 import time
@@ -21,6 +20,7 @@ from augury.services.suggestions.messages import (
     problem,
 )
 from augury.services.suggestions.settings import SuggestionSettings
+from augury.services.web.request_body import read_bounded
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -213,27 +213,8 @@ async def read_body(request: "Request", settings: SuggestionSettings, accepted: 
     Raises:
         Refusal: It is of another type, too large, too slow, or the client went away.
     """
-    from starlette.requests import ClientDisconnect
-
     limits = settings.limits
     media = request.headers.get("content-type", accepted[0]).split(";")[0].strip().lower()
     if media not in accepted and not (media.endswith("+json") and MEDIA_JSON in accepted):
         raise Refusal(415, f"The body must be {' or '.join(accepted)}.")
-    too_large = Refusal(413, f"The body must have at most {limits.body_bytes:,} bytes.")
-    declared = request.headers.get("content-length", "0")
-    if len(declared) > 18 or (declared.isdigit() and int(declared) > limits.body_bytes):
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.body_bytes:
-                    raise too_large
-                parts.append(part)
-    except TimeoutError:
-        raise Refusal(408, f"The body did not arrive within {limits.body_seconds:g} seconds.") from None
-    except ClientDisconnect:
-        raise Refusal(400, "The client went away.") from None
-    return b"".join(parts), media
+    return await read_bounded(request, limits.body_bytes, limits.body_seconds, Refusal), media

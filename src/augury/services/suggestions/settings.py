@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import Field
 
-from augury.errors import UserError
-from augury.parameters import Parameters, find_problems
+from augury.parameters import Parameters
 from augury.services.trino_gateway import settings as served
+from augury.services.web.settings_file import read_settings_file
 
 
 class LimitSettings(Parameters):
@@ -69,26 +69,4 @@ def read_settings(path: Path | None, **options: Any) -> SuggestionSettings:
     Raises:
         UserError: The file cannot be read, or a key or value is wrong; all of them are listed.
     """
-    tree = {} if path is None else _read_tree(path)
-    tree |= {name: value for name, value in options.items() if value is not None}
-    problems = find_problems({"service": tree}, {"service": SuggestionSettings})
-    if problems:
-        where = f"'{path}'" if path is not None else "the options"
-        raise UserError(f"Settings of the service ({where}): " + "\n".join(problems))
-    return SuggestionSettings.model_validate(tree)
-
-
-def _read_tree(path: Path) -> dict[str, Any]:
-    import yaml  # reads JSON too
-
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The settings file '{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"The settings file '{path}' is neither YAML nor JSON: {error}") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise UserError(f"The settings file '{path}' must hold keys and values, for example 'port: 8182'.")
-    return tree
+    return read_settings_file(SuggestionSettings, path, options)

@@ -1,6 +1,5 @@
 """The web application: Trino Gateway's external routing, health, metrics and, if wanted, completed queries."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from augury.services.trino_gateway.completed_queries import CompletedQuery, Heav
 from augury.services.trino_gateway.instruments import Instruments
 from augury.services.trino_gateway.messages import RoutingRequest
 from augury.services.trino_gateway.settings import LimitSettings, ServiceSettings
+from augury.services.web.request_body import read_bounded
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -125,8 +125,6 @@ async def read_body(request: "Request", limits: LimitSettings) -> bytes:
     Raises:
         Refusal: It is no JSON by its own account, too large, too slow, or the client went away.
     """
-    from starlette.requests import ClientDisconnect
-
     # The gateway passes on the client's headers beside its own, so there may be two types, and one of them is JSON
     types = [
         part.split(";")[0].strip().lower()
@@ -135,24 +133,7 @@ async def read_body(request: "Request", limits: LimitSettings) -> bytes:
     ]
     if types and not any(kind == "application/json" or kind.endswith("+json") for kind in types):
         raise Refusal(415, "The body must be application/json.")
-    too_large = Refusal(413, f"The body must have at most {limits.body_bytes:,} bytes.")
-    declared = request.headers.get("content-length", "0")
-    if len(declared) > 18 or (declared.isdigit() and int(declared) > limits.body_bytes):
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.body_bytes:
-                    raise too_large
-                parts.append(part)
-    except TimeoutError:
-        raise Refusal(408, f"The body did not arrive within {limits.body_seconds:g} seconds.") from None
-    except ClientDisconnect:
-        raise Refusal(400, "The client went away.") from None
-    return b"".join(parts)
+    return await read_bounded(request, limits.body_bytes, limits.body_seconds, Refusal)
 
 
 def parse(message: type[MessageT], body: bytes) -> MessageT:
