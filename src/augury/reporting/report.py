@@ -139,6 +139,22 @@ def render_report(
     return render_page(content, plots)
 
 
+def titled(parts: Mapping[str, Any], prefix: str, titles: Mapping[str, str]) -> dict[str, Any]:
+    """Give the parts of a report their titles.
+
+    Args:
+        parts: Name -> part; those whose name begins with the prefix are taken.
+        prefix: For example ``plot_``.
+        titles: Name without the prefix -> title, in the order of the page.
+
+    Returns:
+        Title -> part: those that `titles` names first, in its order; then the others under their own names.
+    """
+    given = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
+    order = [*(name for name in titles if name in given), *(name for name in given if name not in titles)]
+    return {titles.get(name, name.replace("_", " ").capitalize()): given[name] for name in order}
+
+
 def _resource(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from augury.pipelines.evaluation.binary_holdout import THRESHOLD, main_name
 from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.pipelines.evaluation.validation_sections import SECTIONS
 from augury.predictors import Predictor
-from augury.reporting.report import render_page, report_content
+from augury.reporting.report import render_page, report_content, titled
 from augury.reporting.report_layout import BINARY, Label
 from augury.reporting.report_tables import Section, section_of_json, table_of_rows
 from augury.reporting.text_report import render_text
@@ -94,7 +94,7 @@ def binary_report(
         A self-contained HTML page.
     """
     content = _content(predictor, metrics, gates, baselines, slices, evaluation, parts)
-    return render_page(content, _titled(parts, PLOT_PREFIX, PLOT_TITLES))
+    return render_page(content, titled(parts, PLOT_PREFIX, PLOT_TITLES))
 
 
 def binary_text_report(
@@ -152,15 +152,9 @@ def _content(
             *_subset_sections(metrics, evaluation, main),
             *_baseline_sections(baselines, evaluation),
             *own.values(),
-            *(section_of_json(title, part) for title, part in _titled(others, REPORT_PREFIX, REPORT_TITLES).items()),
+            *(section_of_json(title, part) for title, part in titled(others, REPORT_PREFIX, REPORT_TITLES).items()),
         ],
     )
-
-
-def _titled(parts: Mapping[str, Any], prefix: str, titles: dict[str, str]) -> dict[str, Any]:
-    given = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
-    order = [*(name for name in titles if name in given), *(name for name in given if name not in titles)]
-    return {titles.get(name, name.replace("_", " ").capitalize()): given[name] for name in order}
 
 
 def _notes(metrics: dict[str, Any], evaluation: BinaryEvaluation, main: str) -> list[str]:

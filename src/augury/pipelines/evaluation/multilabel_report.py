@@ -8,7 +8,7 @@ from augury.metrics.multilabel import OF_ORACLE, ORACLE
 from augury.pipelines.evaluation.multilabel_parameters import MultilabelEvaluation
 from augury.predictors import Predictor
 from augury.reporting.multilabel_layout import CODES, CONFUSIONS
-from augury.reporting.report import render_page, report_content
+from augury.reporting.report import render_page, report_content, titled
 from augury.reporting.report_layout import format_interval, format_value
 from augury.reporting.report_tables import MOST_ROWS, Section, section_of_json, table_of_rows
 
@@ -70,16 +70,10 @@ def multilabel_report(
         _notes(metrics, evaluation),
         [
             *_code_sections(codes, confusions, evaluation),
-            *(section_of_json(title, part) for title, part in _titled(parts, REPORT_PREFIX, REPORT_TITLES).items()),
+            *(section_of_json(title, part) for title, part in titled(parts, REPORT_PREFIX, REPORT_TITLES).items()),
         ],
     )
-    return render_page(content, _titled(parts, PLOT_PREFIX, PLOT_TITLES))
-
-
-def _titled(parts: Mapping[str, Any], prefix: str, titles: dict[str, str]) -> dict[str, Any]:
-    given = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
-    order = [*(name for name in titles if name in given), *(name for name in given if name not in titles)]
-    return {titles.get(name, name.replace("_", " ").capitalize()): given[name] for name in order}
+    return render_page(content, titled(parts, PLOT_PREFIX, PLOT_TITLES))
 
 
 def _notes(metrics: Mapping[str, Any], evaluation: MultilabelEvaluation) -> list[str]:

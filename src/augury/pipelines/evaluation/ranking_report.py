@@ -4,7 +4,7 @@ from typing import Any
 
 from augury.pipelines.evaluation.ranking_parameters import RankingEvaluation
 from augury.predictors import Predictor
-from augury.reporting.report import render_page, report_content
+from augury.reporting.report import render_page, report_content, titled
 from augury.reporting.report_tables import section_of_json
 
 PLOT_PREFIX = "plot_"
@@ -56,15 +56,9 @@ def ranking_report(
         slices,
         metadata,
         _notes(metrics, baselines, evaluation),
-        [section_of_json(title, part) for title, part in _titled(parts, REPORT_PREFIX, REPORT_TITLES).items()],
+        [section_of_json(title, part) for title, part in titled(parts, REPORT_PREFIX, REPORT_TITLES).items()],
     )
-    return render_page(content, _titled(parts, PLOT_PREFIX, PLOT_TITLES))
-
-
-def _titled(parts: dict[str, Any], prefix: str, titles: dict[str, str]) -> dict[str, Any]:
-    given = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
-    order = [*(name for name in titles if name in given), *(name for name in given if name not in titles)]
-    return {titles.get(name, name.replace("_", " ").capitalize()): given[name] for name in order}
+    return render_page(content, titled(parts, PLOT_PREFIX, PLOT_TITLES))
 
 
 def _notes(metrics: dict[str, Any], baselines: list[dict[str, Any]], evaluation: RankingEvaluation) -> list[str]:
