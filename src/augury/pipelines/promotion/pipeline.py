@@ -7,7 +7,7 @@ from augury.pipelines.promotion import binary, decision, multilabel, ranking, re
 
 def create_pipeline() -> Pipeline:
     """Promotion of all predictors, one namespace each."""
-    return pdf_memory() + query_cost() + food_waste() + taxonomy() + recommendation()
+    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
 
 
 def pdf_memory() -> Pipeline:
@@ -80,6 +80,31 @@ def recommendation() -> Pipeline:
     return Pipeline(nodes, inputs={"provenance"}, namespace="recommendation", tags="promotion")
 
 
+def compression() -> Pipeline:
+    """Compression: which codec for a block."""
+    return Pipeline([])
+
+
+def deduplication() -> Pipeline:
+    """Deduplication: which stored blocks resemble a new one."""
+    return Pipeline([])
+
+
+def prefetch() -> Pipeline:
+    """Prefetch: which blocks are read next."""
+    return Pipeline([])
+
+
+def peer_selection() -> Pipeline:
+    """Peer selection: which peer serves a block."""
+    return Pipeline([])
+
+
+def gossip_tuning() -> Pipeline:
+    """Gossip tuning: which fanout and hop limit for a state of the network."""
+    return Pipeline([])
+
+
 def _binary(predictor: str) -> Pipeline:
     """Promotion of any binary predictor that scores a feature table."""
     nodes = [
@@ -112,3 +137,17 @@ def _carry_out() -> list[Node]:
             name="enforce_promotion",
         ),
     ]
+
+
+PREDICTORS = (
+    pdf_memory,
+    query_cost,
+    food_waste,
+    taxonomy,
+    recommendation,
+    compression,
+    deduplication,
+    prefetch,
+    peer_selection,
+    gossip_tuning,
+)

@@ -17,7 +17,7 @@ from augury.pipelines.tuning import (
 
 def create_pipeline() -> Pipeline:
     """Tuning of all predictors, one namespace each."""
-    return food_waste() + pdf_memory() + query_cost() + taxonomy() + recommendation()
+    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
 
 
 def food_waste() -> Pipeline:
@@ -55,6 +55,31 @@ def taxonomy() -> Pipeline:
 def recommendation() -> Pipeline:
     """A recommender, or the members of a blend."""
     return _tuning("recommendation", recommender_search.tune_recommender, ["features_matrix", "primary_items"])
+
+
+def compression() -> Pipeline:
+    """Compression: which codec for a block."""
+    return Pipeline([])
+
+
+def deduplication() -> Pipeline:
+    """Deduplication: which stored blocks resemble a new one."""
+    return Pipeline([])
+
+
+def prefetch() -> Pipeline:
+    """Prefetch: which blocks are read next."""
+    return Pipeline([])
+
+
+def peer_selection() -> Pipeline:
+    """Peer selection: which peer serves a block."""
+    return Pipeline([])
+
+
+def gossip_tuning() -> Pipeline:
+    """Gossip tuning: which fanout and hop limit for a state of the network."""
+    return Pipeline([])
 
 
 def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
@@ -114,3 +139,17 @@ def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
         namespace=namespace,
         tags=["tuning", "tracked"],
     )
+
+
+PREDICTORS = (
+    pdf_memory,
+    query_cost,
+    food_waste,
+    taxonomy,
+    recommendation,
+    compression,
+    deduplication,
+    prefetch,
+    peer_selection,
+    gossip_tuning,
+)
