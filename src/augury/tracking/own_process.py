@@ -138,7 +138,7 @@ class TrackingProcess:
         try:
             return self._connection.recv()
         except EOFError:
-            raise UserError("the process that talks to MLflow has ended") from None
+            raise UserError("The process that talks to MLflow has ended; what it said is above. Run again.") from None
 
 
 def _stored(predictor: Any) -> StoredPredictor:
