@@ -16,6 +16,7 @@ from augury.errors import UserError, causes
 from augury.extras import missing_extra
 from augury.object_stores import store_problem
 from augury.parameters import near_matches
+from augury.pipeline_registry import register_only
 from augury.tracking.own_process import start_tracking_process
 
 CONF = "conf"
@@ -156,6 +157,7 @@ def _run(**options: Any) -> Any:
         options |= {"pipelines": [options["pipeline"]], "pipeline": None}
     if TRACKED & set(options.get("pipelines") or TRACKED):
         start_tracking_process()
+    register_only(options.get("namespaces") or [])
     check_names(
         options.get("pipelines") or [],
         options.get("namespaces") or [],

@@ -1,7 +1,10 @@
 """Collection: measure or simulate raw data where a team has none yet."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.collection import (
     interaction_simulation,
     labelled_text_simulation,
@@ -12,9 +15,9 @@ from augury.pipelines.collection import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Collection of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Collection of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

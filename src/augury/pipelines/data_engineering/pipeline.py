@@ -1,7 +1,10 @@
 """Data engineering: raw -> valid, labelled, filtered, split."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.data_engineering import (
     boundary_sampling,
     interactions,
@@ -14,9 +17,9 @@ from augury.pipelines.data_engineering import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Data engineering of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Data engineering of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

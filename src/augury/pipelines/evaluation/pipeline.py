@@ -1,10 +1,11 @@
 """Evaluation: trained predictor + held-out rows -> metrics, gates, plots, report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.evaluation import (
     binary,
     binary_plots,
@@ -41,9 +42,9 @@ from augury.pipelines.evaluation import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Evaluation of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Evaluation of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

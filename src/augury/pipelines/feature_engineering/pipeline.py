@@ -1,7 +1,10 @@
 """Feature engineering: splits -> model-ready tables, by the same functions that serving uses."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.feature_engineering import (
     feature_parity,
     interactions,
@@ -14,9 +17,9 @@ from augury.pipelines.feature_engineering import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Feature engineering of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Feature engineering of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

@@ -1,7 +1,10 @@
 """Model training: feature tables -> trained predictors."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.model_training import (
     boosted_classifier,
     boosted_pair,
@@ -16,9 +19,9 @@ from augury.pipelines.model_training import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Model training of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Model training of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

@@ -1,13 +1,16 @@
 """Promotion: champion and challenger on the present holdout -> a decision, and the aliases that follow from it."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.promotion import binary, decision, multilabel, policies, ranking, regression
 
 
-def create_pipeline() -> Pipeline:
-    """Promotion of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Promotion of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:

@@ -1,9 +1,11 @@
 """Tuning: training rows -> the best parameters of a model, what was tried, and a report."""
 
+from collections.abc import Collection
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
@@ -15,9 +17,9 @@ from augury.pipelines.tuning import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Tuning of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Tuning of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def food_waste() -> Pipeline:
