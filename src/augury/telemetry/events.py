@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from augury.errors import UserError
-from augury.telemetry.columns import Column, Flag, Measure, Pseudonym, Time, Word
+from augury.telemetry.columns import Column
+from augury.telemetry.name_columns import Pseudonym, Word
+from augury.telemetry.number_columns import Flag, Measure, Time
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
