@@ -114,6 +114,8 @@ class Measure(Column):
         """Whether a number lies on the grid."""
         if value is None:
             return self.optional
+        if type(value) is float and self.whole and self.dtype == "float64" and value.is_integer():
+            value = int(value)
         if type(value) not in self.accepted:
             return False
         try:
