@@ -5,7 +5,7 @@ import logging
 import pkgutil
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -37,19 +37,23 @@ class PredictorCommands(click.Group):
 
 
 class RootCommands(click.Group):
-    """The commands of the model registry too, imported only when they are asked for: they need Kedro's settings."""
+    """The commands of the model registry and of telemetry too, imported only when they are asked for."""
 
-    REGISTRY = ("models", "rollback")
+    ELSEWHERE: ClassVar = {
+        "models": "augury.registry_commands",
+        "rollback": "augury.registry_commands",
+        "telemetry": "augury.telemetry_commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return sorted([*super().list_commands(ctx), *self.REGISTRY])
+        return sorted([*super().list_commands(ctx), *self.ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
-        if cmd_name not in self.REGISTRY:
+        if cmd_name not in self.ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(importlib.import_module("augury.registry_commands"), cmd_name)
+        command: click.Command = getattr(importlib.import_module(self.ELSEWHERE[cmd_name]), cmd_name)
         return command
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from augury.errors import UserError
-from augury.telemetry.columns import Column, Flag, Measure, Pseudonym, Time, Word
+from augury.telemetry.columns import Column
+from augury.telemetry.name_columns import Pseudonym, Word
+from augury.telemetry.number_columns import Flag, Measure, Time
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -140,7 +142,7 @@ class BlockSketched(Event):
     size: Annotated[int, _size]
     candidates: Annotated[int, Measure(role="feature", most=2**16, digits=4, whole=True)]
     best_similarity: Annotated[float, _share]
-    delta_bytes: Annotated[int | None, Measure(role="outcome", most=2**40, digits=7, whole=True, optional=True)]
+    delta_bytes: Annotated[float | None, Measure(role="outcome", most=2**40, digits=7, whole=True, optional=True)]
     plain_bytes: Annotated[int, _bytes_after]
     age_s: Annotated[float | None, Measure(role="feature", most=2**30, digits=4, optional=True)]
     elapsed_us: Annotated[float, _microseconds]
