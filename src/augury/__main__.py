@@ -5,7 +5,7 @@ import logging
 import pkgutil
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -37,19 +37,24 @@ class PredictorCommands(click.Group):
 
 
 class RootCommands(click.Group):
-    """The commands of the model registry too, imported only when they are asked for: they need Kedro's settings."""
+    """Commands of modules of their own too, imported only when they are asked for: some need Kedro's settings."""
 
-    REGISTRY = ("models", "rollback")
+    MODULES: ClassVar = {
+        "models": "augury.registry_commands",
+        "rollback": "augury.registry_commands",
+        "rollout": "augury.rollout_commands",
+        "schedule": "augury.schedule_commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return sorted([*super().list_commands(ctx), *self.REGISTRY])
+        return sorted([*super().list_commands(ctx), *self.MODULES])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
-        if cmd_name not in self.REGISTRY:
+        if cmd_name not in self.MODULES:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(importlib.import_module("augury.registry_commands"), cmd_name)
+        command: click.Command = getattr(importlib.import_module(self.MODULES[cmd_name]), cmd_name)
         return command
 
 
