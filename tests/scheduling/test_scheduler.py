@@ -40,13 +40,13 @@ def test_a_job_runs_its_steps_once_when_it_is_due(project: Project) -> None:
 
 def test_the_environment_is_handed_on(project: Project) -> None:
     scheduler = project.scheduler({"prefetch": DAILY})
-    assert scheduler._command_of("prefetch", "train")[2:] == [
+    assert scheduler.command_of("prefetch", "train")[2:] == [
         "run",
         "--pipelines=data_engineering,model_training",
         "--namespaces=prefetch",
     ]
     scheduler._env = "prod"
-    assert "--env=prod" in scheduler._command_of("prefetch", "train")
+    assert "--env=prod" in scheduler.command_of("prefetch", "train")
 
 
 def test_missed_runs_are_caught_up_once(project: Project) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from augury.errors import UserError
 
-from scheduled_project import HOUR, MONDAY, WEEK, Project
+from scheduled_project import HOUR, MONDAY, STEPS, WEEK, Project
 
 PROGRAM = Path(__file__).with_name("scheduler_process.py")
 WEEKLY = {"every": "weekly"}
@@ -68,13 +68,13 @@ def alive(process: int) -> bool:
 
 
 def test_two_schedulers_share_the_jobs(project: Project, launch: Any) -> None:
-    """Twelve jobs, three processes: every job runs once."""
+    """Twelve jobs, three processes: every step of every job runs once."""
     jobs = {f"job_{number}": WEEKLY for number in range(12)}
     known(project, jobs)
     project.behave("*) sleep 0.05;;")
     processes = [launch(jobs, DUE) for _ in range(3)]
     assert [process.communicate(timeout=PATIENCE_S)[0] for process in processes] == ["0\n"] * 3
-    assert sorted(job for job, _ in project.calls) == sorted(jobs)
+    assert sorted(project.calls) == sorted((job, ",".join(step)) for job in jobs for step in STEPS.values())
 
 
 def test_what_a_killed_scheduler_began_ends_with_it_and_is_taken_over(project: Project, launch: Any) -> None:

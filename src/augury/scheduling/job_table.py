@@ -183,8 +183,8 @@ class JobTable:
             job = schedule.jobs[run.job]
             newest = newest_slot(job, now)
             connection.execute(
-                "UPDATE runs SET state = 'running', owner = ?, lease_until = ?, exit_code = NULL, attempt = attempt + 1, "
-                "started = coalesce(started, ?), missed = missed + ? WHERE id = ?",
+                "UPDATE runs SET state = 'running', owner = ?, lease_until = ?, exit_code = NULL, "
+                "attempt = attempt + 1, started = coalesce(started, ?), missed = missed + ? WHERE id = ?",
                 (owner, now + schedule.lease_seconds, now, self._see_to(connection, run, job, newest, rows), run.id),
             )
             return self._run(connection, run.id)

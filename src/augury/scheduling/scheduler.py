@@ -132,6 +132,17 @@ class Scheduler:
         run = self._take()
         return None if run is None else self._work(run)
 
+    def command_of(self, job: str, step: str) -> list[str]:
+        """The command of a step."""
+        env = [] if self._env is None else [f"--env={self._env}"]
+        pipelines = ",".join(self._schedule.steps[step])
+        return [*self._command, "run", *env, f"--pipelines={pipelines}", f"--namespaces={job}"]
+
+    def log_of(self, run: Run) -> Path:
+        """The log of a run."""
+        slot = as_text(run.slot).replace(":", "")
+        return self._directory / LOGS / run.job / f"{slot}-{run.id:06d}.log"
+
     def _take(self, only: str | None = None) -> Run | None:
         return self.table.claim(self._schedule, self.owner, self._rows(), self._clock(), only)
 
@@ -180,7 +191,7 @@ class Scheduler:
             self._drop_old_logs(log_file)
             while run.step < len(self._steps):
                 step = self._steps[run.step]
-                command = self._command_of(run.job, step)
+                command = self.command_of(run.job, step)
                 begun["step"] = self._clock()
                 self._note(log, f"{step}, attempt {run.attempt}: {' '.join(command[len(self._command) :])}")
                 code = run_process(command, self._project, log, lock, keep_going, _PROCESS_POLL_SECONDS)
@@ -215,19 +226,9 @@ class Scheduler:
             logger.warning("%s: %s ended with exit code %d, again in %g s", run.job, step, code, wait)
             self.table.end(run, self.owner, "waiting", code, now, now + wait)
 
-    def log_of(self, run: Run) -> Path:
-        """The log of a run."""
-        slot = as_text(run.slot).replace(":", "")
-        return self._directory / LOGS / run.job / f"{slot}-{run.id:06d}.log"
-
     def _drop_old_logs(self, newest: Path) -> None:
         for old in sorted(newest.parent.glob("*.log"))[: -self._schedule.keep_logs]:
             old.unlink(missing_ok=True)
-
-    def _command_of(self, job: str, step: str) -> list[str]:
-        env = [] if self._env is None else [f"--env={self._env}"]
-        pipelines = ",".join(self._schedule.steps[step])
-        return [*self._command, "run", *env, f"--pipelines={pipelines}", f"--namespaces={job}"]
 
     def _note(self, log: IO[bytes], text: str) -> None:
         log.write(f"== {as_text(self._clock())} {text}\n".encode())
