@@ -99,6 +99,7 @@ def rank(tables: Any, knobs: Any, c: int, peers: Any, loads: Any, scores: Any, m
     signals = np.empty(SIGNALS)
     for j in range(len(peers)):
         _, means[j] = look_up(tables, knobs, c, peers[j], loads[j], signals)
+        # The mean of a log-normal latency grows with its variance
         scores[j] = means[j] + knobs.risk * 0.5 * variance_of(tables, c, peers[j])
 
 
@@ -298,3 +299,12 @@ def replay(
             for q in range(asked):
                 row = first + order[q]
                 learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
+
+
+@compiled
+def rank_all(tables: Any, knobs: Any, client: Any, peer: Any, load: Any, scores: Any, means: Any) -> None:
+    """:func:`rank` of candidates that each name their client; all arrays are of shape ``(rows,)``."""
+    signals = np.empty(SIGNALS)
+    for row in range(len(peer)):
+        _, means[row] = look_up(tables, knobs, client[row], peer[row], load[row], signals)
+        scores[row] = means[row] + knobs.risk * 0.5 * variance_of(tables, client[row], peer[row])

@@ -21,6 +21,9 @@ TOTALS = 13
 """Running numbers of the whole network; the kernel names their places."""
 LARGEST_PAIRS = 64_000_000
 BIAS_VARIANCE = 0.3
+FIRST_FACTOR = 0.1
+UNKNOWN = ""
+"""Id of the first client and of the first peer: they stand for all that nobody has met yet, and learn nothing."""
 
 
 class PeerSettings(Parameters):
@@ -171,7 +174,8 @@ def grown_tables(
         clients: Ids of all clients, the known ones first in their order.
         peers: Ids of all peers, the known ones first.
         settings: Settings.
-        seed: Of the small random factors, which depend on the place of a client or peer alone.
+        seed: Of the small random factors, which depend on the place of a client or peer alone; the first of each,
+            :data:`UNKNOWN`, has none.
 
     Returns:
         New tables; those given stay as they are.
@@ -192,8 +196,9 @@ def grown_tables(
     for role, (old, names) in enumerate(zip(known, (clients, peers), strict=True)):
         side = ("client", "peer")[role]
         more = len(names) - old
-        draw = np.random.default_rng([seed, role, old]).normal(size=(more, wide)) * 0.1
-        draw[:, -1] = 0.0
+        draw = np.zeros((more, wide))
+        for place in range(max(old, 1), len(names)):
+            draw[place - old, :-1] = np.random.default_rng([seed, role, place]).normal(0, FIRST_FACTOR, wide - 1)
         grown[side] = np.concatenate([getattr(tables, side), draw])
         grown[f"{side}_covariance"] = np.concatenate(
             [getattr(tables, f"{side}_covariance"), np.broadcast_to(first, (more, wide, wide))]
