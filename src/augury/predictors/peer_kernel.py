@@ -8,6 +8,9 @@ thousandth hardly at all.
 On top of the prior, five signals are blended by a recursive ridge regression that starts as the plain rule
 ``n / (n + k)`` and leaves it only as far as the answers say: the pair's own mean, the mean of the mirrored pair (A to B
 when asked for B to A), fast means of the latest errors of the peer and of the client, and the requests in flight.
+
+A failure says nothing of how fast a peer answers when it does. It is counted by itself, and a candidate's score is the
+expectation over both: an answer after its latency, or a failure after what failures take.
 """
 
 from typing import Any
@@ -20,6 +23,7 @@ from augury.predictors.peer_tables import BIAS_VARIANCE, BLEND_STRENGTH, LOAD, S
 MEAN, COUNT, ERROR, ERROR_WEIGHT, PRIOR_ERROR, PRIOR_WEIGHT = 0, 1, 2, 3, 4, 5
 MIRROR_N, MIRROR_X, MIRROR_Y, MIRROR_XX, MIRROR_YY, MIRROR_XY = 6, 7, 8, 9, 10, 11
 ANSWERS = 12
+FAILED, FAILED_WEIGHT, FAILURE, FAILURE_WEIGHT = 13, 14, 15, 16
 
 MEAN_MEMORY = 1000.0
 WORST_ERRORS = 3.0
@@ -28,6 +32,8 @@ PEER_STRENGTH = 5.0
 FORGET_BLEND = 0.9999
 FORGET_PEER = 0.99
 FORGET_ERROR = 0.999
+FORGET_FAILURE = 0.99
+FAILURE_STRENGTH = 10.0
 SOLVE_EVERY = 16
 MIRROR_LEAST = 30
 MIRROR_CORRELATION = 0.3
@@ -94,13 +100,38 @@ def variance_of(tables: Any, c: int, p: int) -> float:
 
 
 @compiled
+def failure_rate(tables: Any, c: int, p: int) -> float:
+    """Probability of a failure: the pair's share, drawn towards the peer's, which is drawn towards the network's."""
+    t = tables.totals
+    everywhere = t[FAILED] / t[FAILED_WEIGHT] if t[FAILED_WEIGHT] > 0 else 0.0
+    peer = (tables.peer_failed[p, 0] + FAILURE_STRENGTH * everywhere) / (tables.peer_failed[p, 1] + FAILURE_STRENGTH)
+    found: float = (tables.failed[c, p] + FAILURE_STRENGTH * peer) / (
+        tables.weight[c, p] + tables.failed[c, p] + FAILURE_STRENGTH
+    )
+    return found
+
+
+@compiled
+def judge(tables: Any, knobs: Any, c: int, p: int, load: float, signals: Any) -> tuple[float, float]:
+    """Score of a pair, lower is better, and the expected log of what it takes."""
+    _, mean = look_up(tables, knobs, c, p, load, signals)
+    # The mean of a log-normal latency grows with its variance
+    score = mean + knobs.risk * 0.5 * variance_of(tables, c, p)
+    t = tables.totals
+    if t[FAILURE_WEIGHT] > 0:
+        rate = failure_rate(tables, c, p)
+        failure = max(t[FAILURE] / t[FAILURE_WEIGHT], mean)
+        score = np.log((1 - rate) * np.exp(score) + rate * np.exp(max(failure, score)))
+        mean += rate * (failure - mean)
+    return score, mean
+
+
+@compiled
 def rank(tables: Any, knobs: Any, c: int, peers: Any, loads: Any, scores: Any, means: Any) -> None:
     """Score the candidates of one request, lower is better, and predict their log latencies."""
     signals = np.empty(SIGNALS)
     for j in range(len(peers)):
-        _, means[j] = look_up(tables, knobs, c, peers[j], loads[j], signals)
-        # The mean of a log-normal latency grows with its variance
-        scores[j] = means[j] + knobs.risk * 0.5 * variance_of(tables, c, peers[j])
+        scores[j], means[j] = judge(tables, knobs, c, peers[j], loads[j], signals)
 
 
 @compiled
@@ -167,7 +198,7 @@ def learn_blend(tables: Any, signals: Any, target: float, doubt: float, first_lo
 
 @compiled
 def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: float, ok: bool, load: float) -> None:
-    """Learn from one answer; a failure counts as an answer far above the mean, or as the time it took if that is more.
+    """Learn from one answer, or count a failure and what it took: at least some deviations above the mean.
 
     Args:
         tables: Changed in place.
@@ -180,26 +211,35 @@ def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: f
         load: Requests that the peer had in flight.
     """
     t = tables.totals
-    signals = np.empty(SIGNALS)
-    prior, mean = look_up(tables, knobs, c, p, load, signals)
+    t[ANSWERS] += 1
     variance = expected_error(tables)
     deviation = np.sqrt(variance)
-    if ok:
-        y = np.log(latency)
-    else:
-        # Nothing is known before the first answer, and so nothing of how long a failure is
-        if t[COUNT] == 0:
-            return
-        y = t[MEAN] + knobs.failure * deviation
+    tables.failed[c, p] *= knobs.decay
+    tables.peer_failed[p, 0] *= FORGET_FAILURE
+    tables.peer_failed[p, 1] = FORGET_FAILURE * tables.peer_failed[p, 1] + 1
+    t[FAILED] *= FORGET_ERROR
+    t[FAILED_WEIGHT] = FORGET_ERROR * t[FAILED_WEIGHT] + 1
+    if not ok:
+        tables.failed[c, p] += 1
+        tables.peer_failed[p, 0] += 1
+        t[FAILED] += 1
+        # Before the first answer, nothing says what is long
+        took = t[MEAN] + knobs.failure * deviation if t[COUNT] > 0 else -np.inf
         if latency > 0:
-            y = max(y, np.log(latency))
+            took = max(took, np.log(latency))
+        if took > -np.inf:
+            t[FAILURE] = FORGET_FAILURE * t[FAILURE] + took
+            t[FAILURE_WEIGHT] = FORGET_FAILURE * t[FAILURE_WEIGHT] + 1
+        return
+    y = np.log(latency)
+    signals = np.empty(SIGNALS)
+    prior, mean = look_up(tables, knobs, c, p, load, signals)
     if t[COUNT] == 0:
         t[MEAN] = y
         prior += y
         mean += y
     error = y - mean
     clipped = min(max(error, -WORST_ERRORS * deviation), WORST_ERRORS * deviation)
-    t[ANSWERS] += 1
     if knobs.blend:
         learn_blend(tables, signals, y - prior, 1.0 / max(1.0, abs(error) / (2 * deviation)), first_load)
     # What is left when the load is taken away belongs to the pair
@@ -306,5 +346,4 @@ def rank_all(tables: Any, knobs: Any, client: Any, peer: Any, load: Any, scores:
     """:func:`rank` of candidates that each name their client; all arrays are of shape ``(rows,)``."""
     signals = np.empty(SIGNALS)
     for row in range(len(peer)):
-        _, means[row] = look_up(tables, knobs, client[row], peer[row], load[row], signals)
-        scores[row] = means[row] + knobs.risk * 0.5 * variance_of(tables, client[row], peer[row])
+        scores[row], means[row] = judge(tables, knobs, client[row], peer[row], load[row], signals)

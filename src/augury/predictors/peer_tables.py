@@ -17,7 +17,7 @@ SIGNALS = 5
 """Columns that are blended with the prior: own pair, mirrored pair, shock of the peer, shock of the client, load."""
 LOAD = 4
 
-TOTALS = 13
+TOTALS = 17
 """Running numbers of the whole network; the kernel names their places."""
 LARGEST_PAIRS = 64_000_000
 BIAS_VARIANCE = 0.3
@@ -57,7 +57,7 @@ class PeerSettings(Parameters):
     blend: bool = Field(default=True, description="learn how much each signal counts; false: the pair's n / (n + k)")
     load: float = Field(default=1.0, ge=0, description="first exponent of 1 + requests in flight, against herding")
     failure: float = Field(
-        default=3.0, ge=0, description="a failed fetch counts as this many standard deviations above the mean"
+        default=3.0, ge=0, description="a failure takes at least as long as this many standard deviations above the mean"
     )
 
 
@@ -88,6 +88,8 @@ class Tables(NamedTuple):
     """Shape ``(c, p)``: their decayed sum of log latencies."""
     squares: Floats
     """Shape ``(c, p)``: decayed sum of squared errors of prediction."""
+    failed: Floats
+    """Shape ``(c, p)``: decayed number of failures."""
     client: Floats
     """Shape ``(c, d + 1)``: factors, and the bias last."""
     peer: Floats
@@ -106,6 +108,8 @@ class Tables(NamedTuple):
     """Shape ``(p,)``."""
     peer_error: Floats
     """Shape ``(p, 2)``: decayed sum of squared errors, and its weight."""
+    peer_failed: Floats
+    """Shape ``(p, 2)``: decayed number of failures, and of fetches."""
     client_as_peer: Integers
     """Shape ``(c,)``: the peer with the client's id; -1: none."""
     peer_as_client: Integers
@@ -150,11 +154,11 @@ def empty_tables(settings: PeerSettings) -> Tables:
     gram = np.eye(SIGNALS) * BLEND_STRENGTH
     none = np.zeros(0, dtype=np.int64)
     return Tables(
-        *(np.zeros((0, 0)) for _ in range(3)),
+        *(np.zeros((0, 0)) for _ in range(4)),
         *(np.zeros((0, wide)) for _ in range(2)),
         *(np.zeros((0, wide, wide)) for _ in range(2)),
         *(np.zeros(0) for _ in range(4)),
-        np.zeros((0, 2)),
+        *(np.zeros((0, 2)) for _ in range(2)),
         none,
         none,
         gram,
@@ -205,11 +209,12 @@ def grown_tables(
         )
         for name in (f"{side}_seen", f"{side}_shock"):
             grown[name] = np.concatenate([getattr(tables, name), np.zeros(more)])
-    for name in ("weight", "total", "squares"):
+    for name in ("weight", "total", "squares", "failed"):
         table = np.zeros((len(clients), len(peers)))
         table[: known[0], : known[1]] = getattr(tables, name)
         grown[name] = table
-    grown["peer_error"] = np.concatenate([tables.peer_error, np.zeros((len(peers) - known[1], 2))])
+    for name in ("peer_error", "peer_failed"):
+        grown[name] = np.concatenate([getattr(tables, name), np.zeros((len(peers) - known[1], 2))])
     grown["client_as_peer"] = _places(clients, peers)
     grown["peer_as_client"] = _places(peers, clients)
     return tables._replace(**grown, **{name: getattr(tables, name).copy() for name in ("gram", "moment", "blend", "totals")})

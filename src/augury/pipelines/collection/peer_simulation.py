@@ -39,7 +39,9 @@ class PeerSimulation(Parameters):
     drift: float = Field(default=0.25, ge=0, description="of a pair's random walk, over the whole time")
     noise: float = Field(default=0.2, ge=0, description="of single answers")
     shocks: float = Field(default=0.3, ge=0, description="of the load of a peer, which lasts for a while")
-    timeouts: float = Field(default=0.01, ge=0, lt=1, description="share of fetches that fail")
+    timeouts: float = Field(default=0.002, ge=0, lt=1, description="share of fetches that fail")
+    flaky: float = Field(default=0.1, ge=0, le=1, description="share of peers of which many more fail")
+    flaky_timeouts: float = Field(default=0.15, ge=0, lt=1, description="share of fetches from those that fail")
     joins: float = Field(default=0.15, ge=0, le=0.5, description="share of peers that come later on, and that leave early")
     hours: float = Field(default=72.0, gt=0, description="length of the log")
 
@@ -65,7 +67,8 @@ def simulate_fetches(collection: PeerSimulation, seed: int) -> pd.DataFrame:
     walk = _walk(moment, client, peer, (c, p), collection.drift, random)
     load = _shocks(moment, peer, collection.shocks, random)
     log_ms = mean[client[:, None], peer] + walk + load + random.normal(0, collection.noise, (n, k))
-    ok = random.random((n, k)) >= collection.timeouts
+    fails = np.where(random.random(p) < collection.flaky, collection.flaky_timeouts, collection.timeouts)
+    ok = random.random((n, k)) >= fails[peer]
     size = random.choice(SIZES, n)
     rtt = np.round(np.exp(log_ms) * 16) / 16
     mbps = 8e-3 * size[:, None] / (rtt * 3)
