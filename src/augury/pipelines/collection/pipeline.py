@@ -9,6 +9,7 @@ from augury.pipelines.collection import (
     interaction_simulation,
     labelled_text_simulation,
     pdf_jobs,
+    peer_simulation,
     query_lab,
     query_replay,
     waste_simulation,
@@ -140,8 +141,19 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Simulate a network of low rank with noise, drift, time-outs, and nodes that come and go."""
+    return Pipeline(
+        [
+            Node(
+                peer_simulation.simulate_fetches,
+                inputs=["params:collection", "params:seed"],
+                outputs="fetches",
+                name="simulate_fetches",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="collection",
+    )
 
 
 def gossip_tuning() -> Pipeline:

@@ -10,6 +10,7 @@ from augury.pipelines.data_engineering import (
     interactions,
     labelled_texts,
     pdf_jobs,
+    peer_fetches,
     purchases,
     query_log,
     query_sources,
@@ -136,8 +137,19 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Candidates of valid requests, split by time."""
+    return Pipeline(
+        [
+            Node(
+                peer_fetches.prepare_fetches,
+                inputs=["fetches", "params:source", "params:split"],
+                outputs=["primary_fetches", "report_data"],
+                name="prepare_fetches",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="data_engineering",
+    )
 
 
 def gossip_tuning() -> Pipeline:

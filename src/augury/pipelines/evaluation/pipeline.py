@@ -23,6 +23,9 @@ from augury.pipelines.evaluation import (
     multilabel_predictions,
     multilabel_report,
     multilabel_table_plots,
+    peer_costs,
+    peer_off_policy,
+    peer_plots,
     policies,
     policy_choices,
     policy_plots,
@@ -91,8 +94,53 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """A policy that is judged by the latency of the peers it takes; and what its log tells of others."""
+    judged = ["predictor", "features_candidates", "params:judgement"]
+    own = [
+        Node(
+            peer_costs.replay_holdout,
+            inputs=[
+                "predictor",
+                "features_holdout",
+                "features_candidates",
+                "predictions_baselines",
+                "report_training",
+                "params:judgement",
+                "params:seed",
+            ],
+            outputs=["predictions_holdout", "report_facts"],
+            name="replay_holdout",
+        ),
+        Node(
+            peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"
+        ),
+        Node(
+            peer_costs.judge_periods,
+            inputs=["predictor", "features_train", "features_candidates", "params:judgement", "params:seed"],
+            outputs="report_periods",
+            name="judge_periods",
+        ),
+        Node(
+            peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"
+        ),
+        Node(
+            peer_off_policy.judge_off_policy,
+            inputs=[*judged, "params:seed"],
+            outputs="report_off_policy",
+            name="judge_off_policy",
+        ),
+        Node(peer_plots.plot_periods, inputs="report_periods", outputs="plot_periods", name="plot_periods"),
+        Node(
+            peer_plots.plot_calibration,
+            inputs="report_calibration",
+            outputs="plot_calibration",
+            name="plot_calibration",
+        ),
+        _plot_curves(),
+    ]
+    parts = ("probes", "periods", "calibration", "off_policy")
+    nodes = _policies(own, parts, ("data", "features", "training"), ("periods", "calibration", "curves"))
+    return Pipeline(nodes, inputs=set(), namespace="peer_selection", tags=["evaluation", "tracked"])
 
 
 def gossip_tuning() -> Pipeline:

@@ -10,6 +10,7 @@ from augury.pipelines.feature_engineering import (
     interactions,
     labelled_texts,
     pdf_jobs,
+    peer_fetches,
     purchases,
     query_history,
     query_keys,
@@ -148,8 +149,19 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Held-out requests as cases, with their candidates beside them."""
+    return Pipeline(
+        [
+            Node(
+                peer_fetches.build_request_features,
+                inputs="primary_fetches",
+                outputs=["features_train", "features_holdout", "features_candidates", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="feature_engineering",
+    )
 
 
 def gossip_tuning() -> Pipeline:

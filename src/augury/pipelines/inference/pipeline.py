@@ -6,7 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.inference import new_rows
 
-PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation")
+PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation", "peer_selection")
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:

@@ -10,6 +10,7 @@ from augury.pipelines.model_training import (
     boosted_pair,
     boosted_trees,
     collaborative_filtering,
+    peer_selector,
     query_baselines,
     recommender_baselines,
     regression_baselines,
@@ -224,8 +225,26 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """The selector that lived through the training period; and the plain rules that did, and went on."""
+    return Pipeline(
+        [
+            Node(
+                peer_selector.train_peer_selector,
+                inputs=["features_train", "report_data", "best_params", "params:model", "params:seed", "provenance"],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                peer_selector.replay_peer_baselines,
+                inputs=["features_train", "features_candidates", "params:baselines", "params:seed"],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="peer_selection",
+        tags=["model_training", "tracked"],
+    )
 
 
 def gossip_tuning() -> Pipeline:

@@ -99,8 +99,8 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Which selector's peers answer faster."""
+    return _policy_promotion("peer_selection", ("features_candidates",))
 
 
 def gossip_tuning() -> Pipeline:

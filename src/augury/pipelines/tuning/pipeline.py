@@ -10,6 +10,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    peer_search,
     recommender_search,
     text_search,
     tuning_plots,
@@ -75,8 +76,8 @@ def prefetch() -> Pipeline:
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """How fast the selector learns and forgets."""
+    return _tuning("peer_selection", peer_search.tune_peer_selection, ["features_train"])
 
 
 def gossip_tuning() -> Pipeline:
