@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.collection import (
+    gossip_rounds,
     interaction_simulation,
     labelled_text_simulation,
     pdf_jobs,
@@ -142,8 +143,19 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Play gossip in simulated networks: logged rounds, and states in which every action is played."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.collect_rounds,
+                inputs=["params:collection", "params:seed"],
+                outputs=["rounds", "evaluated"],
+                name="collect_rounds",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="collection",
+    )
 
 
 PREDICTORS = (
