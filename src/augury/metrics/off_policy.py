@@ -178,9 +178,7 @@ def folds_of(decisions: int, folds: int, seed: int) -> Integers:
     return found.astype(np.int64)
 
 
-def cross_fitted(
-    log: Log, folds: Integers, fit_predict: Callable[[npt.NDArray[np.bool_]], Floats]
-) -> Floats:
+def cross_fitted(log: Log, folds: Integers, fit_predict: Callable[[npt.NDArray[np.bool_]], Floats]) -> Floats:
     """Predictions of all outcomes, each by a model that has not seen the decision.
 
     Args:

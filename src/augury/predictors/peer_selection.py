@@ -343,7 +343,9 @@ class PeerSelector(PolicyPredictor):
             with np.load(directory / name, allow_pickle=False) as arrays:
                 tables = tables_from(arrays)
             if tables.weight.shape != (len(clients), len(peers)):
-                raise ValueError(f"tables of shape {tables.weight.shape} for {len(clients)} clients, {len(peers)} peers")
+                raise ValueError(
+                    f"tables of shape {tables.weight.shape} for {len(clients)} clients, {len(peers)} peers"
+                )
         except FileNotFoundError:
             raise
         except (ValidationError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:

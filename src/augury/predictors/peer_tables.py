@@ -57,7 +57,9 @@ class PeerSettings(Parameters):
     blend: bool = Field(default=True, description="learn how much each signal counts; false: the pair's n / (n + k)")
     load: float = Field(default=1.0, ge=0, description="first exponent of 1 + requests in flight, against herding")
     failure: float = Field(
-        default=3.0, ge=0, description="a failure takes at least as long as this many standard deviations above the mean"
+        default=3.0,
+        ge=0,
+        description="a failure takes at least as long as this many standard deviations above the mean",
     )
 
 
@@ -217,7 +219,9 @@ def grown_tables(
         grown[name] = np.concatenate([getattr(tables, name), np.zeros((len(peers) - known[1], 2))])
     grown["client_as_peer"] = _places(clients, peers)
     grown["peer_as_client"] = _places(peers, clients)
-    return tables._replace(**grown, **{name: getattr(tables, name).copy() for name in ("gram", "moment", "blend", "totals")})
+    return tables._replace(
+        **grown, **{name: getattr(tables, name).copy() for name in ("gram", "moment", "blend", "totals")}
+    )
 
 
 def copied(tables: Tables) -> Tables:

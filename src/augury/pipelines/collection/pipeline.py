@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
 from augury.pipelines.collection import (
+    gossip_rounds,
     interaction_simulation,
     labelled_text_simulation,
     pdf_jobs,
@@ -157,8 +158,19 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Play gossip in simulated networks: logged rounds, and states in which every action is played."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.collect_rounds,
+                inputs=["params:collection", "params:seed"],
+                outputs=["rounds", "evaluated"],
+                name="collect_rounds",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="collection",
+    )
 
 
 PREDICTORS = (

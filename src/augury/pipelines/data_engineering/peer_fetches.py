@@ -40,9 +40,7 @@ class FetchSplit(Parameters):
     test_share: float = Field(default=0.4, gt=0, lt=1, description="share of the requests, the latest ones")
 
 
-def prepare_fetches(
-    fetches: Any, source: FetchSource, split: FetchSplit
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def prepare_fetches(fetches: Any, source: FetchSource, split: FetchSplit) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read, check, order and split the candidates.
 
     Args:
@@ -156,7 +154,11 @@ def read_fetches(fetches: Any, source: FetchSource) -> tuple[pd.DataFrame, dict[
             f"{near_matches(unknown[0], fc.COLUMNS)}"
         )
     of_file = {name: source.columns.get(name, name) for name in fc.COLUMNS}
-    missing = [of_file[name] for name in fc.COLUMNS if of_file[name] not in names and (name in fc.REQUIRED or name in source.columns)]
+    missing = [
+        of_file[name]
+        for name in fc.COLUMNS
+        if of_file[name] not in names and (name in fc.REQUIRED or name in source.columns)
+    ]
     if missing:
         hints = "; ".join(f"'{name}' ({near_matches(name, names)})" for name in missing)
         raise UserError(f"{fc.DATASET}: required column missing: {hints}")

@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from augury.pipelines.assembly import assemble
 from augury.pipelines.data_engineering import (
     boundary_sampling,
+    gossip_rounds,
     interactions,
     labelled_texts,
     pdf_jobs,
@@ -153,8 +154,19 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Observed rounds and evaluated states, split by network."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.prepare_rounds,
+                inputs=["rounds", "evaluated", "params:split", "params:seed"],
+                outputs=["primary_rounds", "primary_states", "primary_outcomes", "report_data"],
+                name="prepare_rounds",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="data_engineering",
+    )
 
 
 PREDICTORS = (

@@ -17,6 +17,9 @@ from augury.pipelines.evaluation import (
     fold_stability,
     gates,
     gathered_metrics,
+    gossip_costs,
+    gossip_coverage,
+    gossip_plots,
     known_truth,
     multilabel,
     multilabel_plots,
@@ -111,18 +114,14 @@ def peer_selection() -> Pipeline:
             outputs=["predictions_holdout", "report_facts"],
             name="replay_holdout",
         ),
-        Node(
-            peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"
-        ),
+        Node(peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"),
         Node(
             peer_costs.judge_periods,
             inputs=["predictor", "features_train", "features_candidates", "params:judgement", "params:seed"],
             outputs="report_periods",
             name="judge_periods",
         ),
-        Node(
-            peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"
-        ),
+        Node(peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"),
         Node(
             peer_off_policy.judge_off_policy,
             inputs=[*judged, "params:seed"],
@@ -144,8 +143,62 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """What the tuner's choices come to in held-out networks."""
+    own = [
+        Node(
+            gossip_costs.predict_gossip_holdout,
+            inputs=["predictor", "features_holdout", "features_outcomes", "predictions_baselines"],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            gossip_costs.gossip_facts,
+            inputs=["predictor", "features_holdout"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            gossip_coverage.judge_coverage,
+            inputs=[
+                "predictions_holdout",
+                "predictor",
+                "params:judgement",
+                "params:evaluation",
+                "params:seed",
+            ],
+            outputs="report_coverage",
+            name="judge_coverage",
+        ),
+        Node(
+            gossip_coverage.judge_corrections,
+            inputs=["predictor", "features_later", "features_holdout", "features_outcomes", "params:judgement"],
+            outputs="report_corrections",
+            name="judge_corrections",
+        ),
+        Node(
+            gossip_plots.plot_surface,
+            inputs=["predictor", "features_holdout", "features_outcomes", "params:judgement"],
+            outputs="plot_surface",
+            name="plot_surface",
+        ),
+        Node(
+            gossip_plots.plot_coverage,
+            inputs=["predictions_holdout", "predictor"],
+            outputs="plot_coverage",
+            name="plot_coverage",
+        ),
+        Node(gossip_plots.plot_learning, inputs="report_folds", outputs="plot_learning", name="plot_learning"),
+    ]
+    return Pipeline(
+        _policies(
+            own,
+            parts=("coverage", "corrections", "folds"),
+            shown=("data", "training"),
+            plots=("surface", "coverage", "learning"),
+        ),
+        namespace="gossip_tuning",
+        tags=["evaluation", "tracked"],
+    )
 
 
 def _bounded_regression() -> list[Node]:

@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from augury.pipelines.assembly import assemble
 from augury.pipelines.feature_engineering import (
     feature_parity,
+    gossip_rounds,
     interactions,
     labelled_texts,
     pdf_jobs,
@@ -165,8 +166,25 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Rounds to learn from, and held-out cases."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.build_gossip_tables,
+                inputs=["primary_rounds", "primary_states", "primary_outcomes", "params:features"],
+                outputs=[
+                    "features_rounds",
+                    "features_later",
+                    "features_states",
+                    "features_outcomes",
+                    "features_holdout",
+                ],
+                name="build_tables",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="feature_engineering",
+    )
 
 
 PREDICTORS = (

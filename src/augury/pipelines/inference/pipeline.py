@@ -6,7 +6,10 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.inference import new_rows
 
-PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation", "peer_selection")
+PREDICTORS = (
+    *("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation"),
+    *("compression", "deduplication", "prefetch", "peer_selection", "gossip_tuning"),
+)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:

@@ -10,10 +10,13 @@ from augury.pipelines.model_training import (
     boosted_pair,
     boosted_trees,
     collaborative_filtering,
+    gossip_baselines,
+    gossip_validation,
     peer_selector,
     query_baselines,
     recommender_baselines,
     regression_baselines,
+    response_surface,
     tabular_baselines,
     text_baselines,
     text_classifier,
@@ -248,8 +251,53 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """The response surface; its folds; and the rules that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                response_surface.train_gossip_tuner,
+                inputs=[
+                    "features_rounds",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "report_training"],
+                name="train",
+            ),
+            Node(
+                gossip_validation.validate_gossip_tuner,
+                inputs=[
+                    "features_rounds",
+                    "features_states",
+                    "features_outcomes",
+                    "best_params",
+                    "params:model",
+                    "params:validation",
+                    "params:seed",
+                ],
+                outputs="report_folds",
+                name="validate",
+            ),
+            Node(
+                gossip_baselines.choose_gossip_baselines,
+                inputs=[
+                    "features_rounds",
+                    "features_states",
+                    "features_outcomes",
+                    "params:model",
+                    "params:baselines",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="gossip_tuning",
+        tags=["model_training", "tracked"],
+    )
 
 
 PREDICTORS = (

@@ -12,6 +12,7 @@ from augury.pipelines.tuning import (
     boosted_trees_search,
     peer_search,
     recommender_search,
+    response_surface_search,
     text_search,
     tuning_plots,
     tuning_report,
@@ -81,8 +82,8 @@ def peer_selection() -> Pipeline:
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """The trees of the missed share."""
+    return _tuning("gossip_tuning", response_surface_search.tune_gossip, ["features_rounds"])
 
 
 def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
