@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from augury.errors import UserError
 from augury.predictors.block_statistics import SIZE
 from augury.predictors.codec_costs import OUTCOMES, Floats
-from augury.predictors.lightgbm_trees import open_booster, sums_of_leaves
+from augury.predictors.lightgbm_trees import gain_shares, open_booster, sums_of_leaves
 
 TREES_FILE = "regressors.json"
 NETWORK_FILE = "network.safetensors"
@@ -148,6 +148,12 @@ class TreeRegressors(CodecRegressors):
             for outcome, booster in enumerate(boosters):
                 found[:, codec, outcome] = sums_of_leaves(booster, matrix)
         return found
+
+    def importances(self, features: Sequence[str]) -> dict[str, float]:
+        """Share of the gain by feature in the regressors of stored shares, the largest first."""
+        gains = [gain_shares(each[0], features) for each in self.boosters]
+        mean = {name: sum(gain.get(name, 0.0) for gain in gains) / len(gains) for name in features}
+        return {name: value for name, value in sorted(mean.items(), key=lambda item: (-item[1], item[0])) if value > 0}
 
     def save(self, directory: Path) -> None:
         """See :class:`CodecRegressors`."""
