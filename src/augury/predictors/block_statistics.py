@@ -14,7 +14,7 @@ from augury.predictors.contract import ColumnSpec
 
 STATISTICS: dict[str, str] = {
     "entropy": "of single bytes, in bits per byte",
-    "match_rate": "share of a window of 4 KiB that repeats something earlier in the window",
+    "match_rate": "share of the places in four windows of 2 KiB whose four bytes were seen earlier in them",
     "match_length": "mean length of these repetitions, in bytes; 0 without any",
     "delta_entropy": "of the differences of neighbouring bytes, in bits per byte",
     "core_share": "share of the 256 byte values that occur at least half as often as in noise",

