@@ -6,6 +6,8 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
 from augury.pipelines.collection import (
+    block_measurement,
+    dictionary_measurement,
     gossip_rounds,
     interaction_simulation,
     labelled_text_simulation,
@@ -127,8 +129,25 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Run real codecs on blocks of real files; and train dictionaries for small ones."""
+    return Pipeline(
+        [
+            Node(
+                block_measurement.measure_blocks,
+                inputs=["params:collection", "params:seed"],
+                outputs="blocks",
+                name="measure_blocks",
+            ),
+            Node(
+                dictionary_measurement.measure_dictionaries,
+                inputs=["params:dictionaries", "params:seed"],
+                outputs=["dictionaries", "dictionary_gains"],
+                name="measure_dictionaries",
+            ),
+        ],
+        namespace="compression",
+        tags="collection",
+    )
 
 
 def deduplication() -> Pipeline:
