@@ -65,7 +65,7 @@ class BlockIndex:
             UserError: The bands need more cells than a sketch has.
         """
         self.settings = settings or IndexSettings()
-        self.bands = BandIndex(self.settings.banding, self.settings.sketch.hashes)
+        self.bands = BandIndex(self.settings.banding, self.settings.sketch.cells)
         self.names: list[str] = []
         self._digests: list[str] = []
         self._row_of_name: dict[str, int] = {}
@@ -115,7 +115,7 @@ class BlockIndex:
 
         Args:
             names: Theirs.
-            cells: Their sketches, shape ``(n, hashes)``.
+            cells: Their sketches, shape ``(n, cells)``.
             digests: See :func:`digest_of`; None or empty: unknown, so that no identical block is recognised.
 
         Raises:
@@ -172,7 +172,7 @@ class BlockIndex:
         """The same for sketches.
 
         Args:
-            cells: Shape ``(q, hashes)``.
+            cells: Shape ``(q, cells)``.
             digests: See :meth:`add_sketches`.
             top_k: How many, at most.
             threshold: Least similarity; None: that of the settings.
@@ -255,7 +255,7 @@ class BlockIndex:
         if len(names) != rows or digests.shape != (rows, DIGEST_BYTES):
             raise UserError(f"'{directory}' holds a damaged index: {rows} blocks, but {len(names)} names.")
         settings = index.settings
-        index.bands = BandIndex.load(directory, settings.banding, settings.sketch.hashes, rows)
+        index.bands = BandIndex.load(directory, settings.banding, settings.sketch.cells, rows)
         nothing = bytes(DIGEST_BYTES)
         index.names = names
         index._digests = ["" if (found := digest.tobytes()) == nothing else found.hex() for digest in digests]

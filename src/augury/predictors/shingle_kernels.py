@@ -219,6 +219,14 @@ def similarity(left: Any, right: Any, least: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def pair_similarities(cells: Any, least: Any, left: Any, right: Any, found: Any) -> None:
+    """Estimates for pairs of rows; see :func:`similarity`."""
+    for pair in range(len(left)):
+        one, two = left[pair], right[pair]
+        found[pair] = similarity(cells[one], cells[two], max(least[one], least[two]))
+
+
+@numba.njit(cache=True, nogil=True)
 def count_shared(hashes: Any, blocks: Any, shared: Any) -> None:
     """Count the shingles that pairs of blocks have in common.
 

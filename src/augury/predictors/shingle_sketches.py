@@ -9,11 +9,11 @@ or without it, unless all of its shingles are left out: blocks of different size
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from augury.errors import InputError
 from augury.parameters import Parameters
@@ -32,10 +32,28 @@ class SketchRecipe(Parameters):
     """How a block becomes a sketch; sketches of different recipes cannot be compared."""
 
     words: int = Field(default=0, ge=0, le=64, description="words of a shingle, for texts; 0: shingles are of 8 bytes")
-    hashes: int = Field(default=256, ge=16, le=4096, description="cells of a sketch, 2 bytes each")
+    hashes: int = Field(default=256, ge=16, le=4096, description="cells that shingles fall into")
+    keep: int | None = Field(default=None, ge=16, description="of these, the first so many are kept; null: all")
     sampling: int = Field(default=16, ge=1, le=4096, description="of large blocks, one of so many shingles is kept")
+    least_sampling: int = Field(default=1, ge=1, le=4096, description="the same of all blocks, however small")
     load: int = Field(default=8, ge=1, le=1024, description="sampled shingles that a cell has at least, on average")
     key: int = Field(default=0, ge=0, lt=2**63, description="of the hashes; whoever knows it can guess content")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.keep is not None and self.keep > self.hashes:
+            raise ValueError(f"keep ({self.keep}) is more than the {self.hashes} hashes that there are")
+        for name, value in (("sampling", self.sampling), ("least_sampling", self.least_sampling)):
+            if value & (value - 1):
+                raise ValueError(f"{name} ({value}) must be a power of two")
+        if self.least_sampling > self.sampling:
+            raise ValueError(f"least_sampling ({self.least_sampling}) is more than sampling ({self.sampling})")
+        return self
+
+    @property
+    def cells(self) -> int:
+        """Cells of a sketch, 2 bytes each."""
+        return self.keep or self.hashes
 
 
 def rates(sizes: npt.NDArray[np.int64], recipe: SketchRecipe) -> npt.NDArray[np.int64]:
@@ -54,7 +72,10 @@ def rates(sizes: npt.NDArray[np.int64], recipe: SketchRecipe) -> npt.NDArray[np.
     """
     shingles = sizes // BYTES_OF_A_WORD if recipe.words else sizes
     spare = np.maximum(shingles // (recipe.hashes * recipe.load), 1)
-    return np.minimum(2 ** np.floor(np.log2(spare)).astype(np.int64), recipe.sampling)
+    found: npt.NDArray[np.int64] = np.clip(
+        2 ** np.floor(np.log2(spare)).astype(np.int64), recipe.least_sampling, recipe.sampling
+    )
+    return found
 
 
 def limits_of(kept: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
@@ -70,7 +91,7 @@ def sketch_blocks(blocks: Sequence[bytes], recipe: SketchRecipe) -> Cells:
         recipe: How.
 
     Returns:
-        uint16, shape ``(len(blocks), recipe.hashes)``.
+        uint16, shape ``(len(blocks), recipe.cells)``.
     """
     from augury.predictors import shingle_kernels
 
@@ -82,22 +103,22 @@ def sketch_blocks(blocks: Sequence[bytes], recipe: SketchRecipe) -> Cells:
     shingle_kernels.sketch_blocks(
         np.frombuffer(content, dtype=np.uint8), offsets, limits, np.uint64(recipe.key), recipe.words, cells
     )
-    return cells
+    return cells if recipe.keep is None else np.ascontiguousarray(cells[:, : recipe.keep])
 
 
-def thinned(cells: Cells, hashes: int, sampling: int) -> Cells:
+def thinned(cells: Cells, keep: int, least_sampling: int) -> Cells:
     """What sketches would be with fewer cells and a coarser sampling.
 
     Args:
         cells: Sketches.
-        hashes: Cells to keep, the first ones.
-        sampling: One of how many shingles at most; a power of two. What a cell holds of others is emptied.
+        keep: Cells to keep, the first ones.
+        least_sampling: One of how many shingles at most, a power of two. What a cell holds of others is emptied.
 
     Returns:
-        New sketches.
+        The sketches that a recipe with this ``keep`` and ``least_sampling`` makes of the same blocks.
     """
-    kept = np.ascontiguousarray(cells[:, :hashes])
-    lost = (kept != EMPTY) & ((kept >> LEVEL_BITS) < sampling.bit_length() - 1)
+    kept = np.ascontiguousarray(cells[:, :keep])
+    lost = (kept != EMPTY) & ((kept >> LEVEL_BITS) < least_sampling.bit_length() - 1)
     return np.where(lost, np.uint16(EMPTY), kept)
 
 
@@ -133,6 +154,23 @@ def decode(texts: Sequence[str], hashes: int, where: str = "deduplication: colum
             )
         cells[row] = np.frombuffer(found, dtype="<u2")
     return cells
+
+
+def estimates(cells: Cells, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Estimated Jaccard similarity of pairs of blocks.
+
+    Args:
+        cells: Sketches.
+        left: Row of one block of each pair.
+        right: Row of the other.
+    """
+    from augury.predictors import shingle_kernels
+
+    least = np.empty(len(cells), dtype=np.uint16)
+    shingle_kernels.least_cells(cells, least)
+    found = np.empty(len(left), dtype=np.float32)
+    shingle_kernels.pair_similarities(cells, least, left.astype(np.int64), right.astype(np.int64), found)
+    return found
 
 
 def exact_jaccard(blocks: Sequence[bytes], width: int = SHINGLE) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    minhash_search,
     recommender_search,
     text_search,
     tuning_plots,
@@ -63,8 +64,12 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Sketch, bands and threshold."""
+    return _tuning(
+        "deduplication",
+        minhash_search.tune_near_duplicates,
+        ["features_train", "features_train_pairs", "params:sketch"],
+    )
 
 
 def prefetch() -> Pipeline:
