@@ -28,7 +28,7 @@ class IndexSettings(Parameters):
 
     sketch: SketchRecipe = SketchRecipe()
     banding: Banding = Banding()
-    threshold: float = Field(default=0.48, ge=0, le=1, description="least estimated similarity of a near-duplicate")
+    threshold: float = Field(default=0.495, ge=0, le=1, description="least estimated similarity of a near-duplicate")
 
 
 class Match(NamedTuple):

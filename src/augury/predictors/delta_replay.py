@@ -18,9 +18,9 @@ IDENTICAL = "identical"
 class DeltaRules(Parameters):
     """When a block is stored as the difference to another one."""
 
-    least_similarity: float = Field(default=0.1, ge=0, le=1, description="estimate from which a delta is tried")
+    least_similarity: float = Field(default=0.35, ge=0, le=1, description="estimate from which a delta is tried")
     least_saving: float = Field(
-        default=0.3, ge=0, lt=1, description="share of its compressed size that a delta has to save to be kept"
+        default=0.65, ge=0, lt=1, description="share of its compressed size that a delta has to save to be kept"
     )
     chain_limit: int = Field(default=1, ge=1, le=16, description="references to read before a block can be read")
     tries: int = Field(default=1, ge=1, le=16, description="references that are tried for a block; the best is kept")

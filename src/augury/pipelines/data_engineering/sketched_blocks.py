@@ -17,6 +17,7 @@ _DRAW = "__draw__"
 class BlockSource(Parameters):
     """Which rows are left out."""
 
+    share: float = Field(default=1.0, gt=0, le=1, description="share of the lineages that are read, drawn by the seed")
     since_ms: int | None = Field(default=None, description="blocks stored before this moment are left out; null: none")
 
 
@@ -51,6 +52,9 @@ def prepare_blocks(
     read = nw.from_native(sketches)
     rows_read = _count(read)
     blocks = _blocks(read, source)
+    if source.share < 1:
+        drawn = nw.from_native(engines.hash_uniform(blocks.to_native(), sb.LINEAGE, seed + 1, _DRAW))
+        blocks = drawn.filter(nw.col(_DRAW) < source.share).drop(_DRAW)
     divided = engines.hash_uniform(blocks.to_native(), sb.LINEAGE, seed, _DRAW)
     blocks = (
         nw.from_native(divided)

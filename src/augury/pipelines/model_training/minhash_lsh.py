@@ -48,13 +48,13 @@ class MinHashModel(Parameters):
     band_recall: float = Field(
         default=0.97, gt=0, lt=1, description="probability with which the bands must find a pair that is just similar"
     )
-    target_recall: float = Field(default=0.95, gt=0, lt=1, description="of near-duplicates, for the threshold")
-    target_precision: float = Field(default=0.93, gt=0, lt=1, description="of near-duplicates, for the threshold")
+    target_recall: float = Field(default=0.94, gt=0, lt=1, description="of near-duplicates, for the threshold")
+    target_precision: float = Field(default=0.95, gt=0, lt=1, description="of near-duplicates, for the threshold")
     least_similarities: tuple[float, ...] = Field(
-        default=(0.05, 0.1, 0.2, 0.35), min_length=1, description="estimates from which a delta is tried"
+        default=(0.1, 0.2, 0.35, 0.5), min_length=1, description="estimates from which a delta is tried"
     )
     least_savings: tuple[float, ...] = Field(
-        default=(0.05, 0.2, 0.35, 0.5, 0.65), min_length=1, description="shares that a delta has to save to be kept"
+        default=(0.05, 0.2, 0.35, 0.5, 0.65, 0.8), min_length=1, description="shares that a delta has to save to be kept"
     )
     chain_limit: int = Field(default=1, ge=1, le=16, description="references to read before a block can be read")
     tries: int = Field(default=1, ge=1, le=16, description="references that are tried for a block")
