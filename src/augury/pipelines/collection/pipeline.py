@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from augury.pipelines.assembly import assemble
 from augury.pipelines.collection import (
     block_measurement,
+    block_sketches,
     dictionary_measurement,
     gossip_rounds,
     interaction_simulation,
@@ -151,8 +152,19 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Make versions of real files, and measure what deltas between them take; their content is not kept."""
+    return Pipeline(
+        [
+            Node(
+                block_sketches.measure_blocks,
+                inputs=["params:collection", "params:sketch", "params:seed"],
+                outputs=["sketches", "pairs"],
+                name="measure_blocks",
+            ),
+        ],
+        namespace="deduplication",
+        tags="collection",
+    )
 
 
 def prefetch() -> Pipeline:

@@ -15,6 +15,7 @@ from augury.pipelines.data_engineering import (
     purchases,
     query_log,
     query_sources,
+    sketched_blocks,
     zero_cost,
 )
 
@@ -128,8 +129,19 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Sketched blocks and measured pairs, split by lineage."""
+    return Pipeline(
+        [
+            Node(
+                sketched_blocks.prepare_blocks,
+                inputs=["sketches", "pairs", "params:source", "params:split", "params:seed"],
+                outputs=["primary_blocks", "primary_pairs", "report_data"],
+                name="prepare_blocks",
+            ),
+        ],
+        namespace="deduplication",
+        tags="data_engineering",
+    )
 
 
 def prefetch() -> Pipeline:

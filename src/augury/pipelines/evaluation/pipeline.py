@@ -12,6 +12,7 @@ from augury.pipelines.evaluation import (
     binary_predictions,
     binary_report,
     contributions,
+    delta_costs,
     event_days,
     fairness,
     fold_stability,
@@ -26,6 +27,7 @@ from augury.pipelines.evaluation import (
     multilabel_predictions,
     multilabel_report,
     multilabel_table_plots,
+    near_duplicates,
     peer_costs,
     peer_off_policy,
     peer_plots,
@@ -87,8 +89,51 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Bytes that the held-out blocks take, and the pairs that are found among them."""
+    own = [
+        Node(
+            delta_costs.store_holdout,
+            inputs=["predictor", "features_holdout", "features_pairs"],
+            outputs=["predictions_holdout", "report_facts"],
+            name="store_holdout",
+        ),
+        Node(
+            near_duplicates.judge_near_duplicates,
+            inputs=[
+                "predictor",
+                "features_holdout",
+                "features_pairs",
+                "report_training",
+                "params:retrieval",
+                "params:evaluation",
+                "params:seed",
+            ],
+            outputs="report_near_duplicates",
+            name="judge_near_duplicates",
+        ),
+        Node(
+            near_duplicates.plot_recall_precision,
+            inputs="report_near_duplicates",
+            outputs="plot_recall_precision",
+            name="plot_recall_precision",
+        ),
+        Node(
+            near_duplicates.plot_banding,
+            inputs="report_near_duplicates",
+            outputs="plot_banding",
+            name="plot_banding",
+        ),
+    ]
+    return Pipeline(
+        _policies(
+            own,
+            parts=("near_duplicates",),
+            shown=("data", "features", "training"),
+            plots=("recall_precision", "banding"),
+        ),
+        namespace="deduplication",
+        tags=["evaluation", "tracked"],
+    )
 
 
 def prefetch() -> Pipeline:

@@ -16,6 +16,7 @@ from augury.pipelines.feature_engineering import (
     query_history,
     query_keys,
     query_log,
+    sketched_blocks,
 )
 
 
@@ -140,8 +141,25 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Blocks in the order in which they were stored."""
+    return Pipeline(
+        [
+            Node(
+                sketched_blocks.build_block_features,
+                inputs=["primary_blocks", "primary_pairs", "params:sketch"],
+                outputs=[
+                    "features_train",
+                    "features_train_pairs",
+                    "features_holdout",
+                    "features_pairs",
+                    "report_features",
+                ],
+                name="build_features",
+            ),
+        ],
+        namespace="deduplication",
+        tags="feature_engineering",
+    )
 
 
 def prefetch() -> Pipeline:

@@ -12,6 +12,7 @@ from augury.pipelines.model_training import (
     collaborative_filtering,
     gossip_baselines,
     gossip_validation,
+    minhash_lsh,
     peer_selector,
     query_baselines,
     recommender_baselines,
@@ -218,8 +219,29 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Bands, threshold and rules of deltas, and the index of the training's blocks."""
+    return Pipeline(
+        [
+            Node(
+                minhash_lsh.train_near_duplicates,
+                inputs=[
+                    "features_train",
+                    "features_train_pairs",
+                    "report_data",
+                    "best_params",
+                    "params:sketch",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "report_training"],
+                name="train",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="deduplication",
+        tags=["model_training", "tracked"],
+    )
 
 
 def prefetch() -> Pipeline:

@@ -89,8 +89,8 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Which index lets blocks take fewer bytes."""
+    return _policy_promotion("deduplication", ("features_pairs",))
 
 
 def prefetch() -> Pipeline:

@@ -10,6 +10,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    minhash_search,
     peer_search,
     recommender_search,
     response_surface_search,
@@ -67,8 +68,12 @@ def compression() -> Pipeline:
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Sketch, bands and threshold."""
+    return _tuning(
+        "deduplication",
+        minhash_search.tune_near_duplicates,
+        ["features_train", "features_train_pairs", "params:sketch"],
+    )
 
 
 def prefetch() -> Pipeline:
