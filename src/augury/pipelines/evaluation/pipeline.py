@@ -342,7 +342,7 @@ def _binary(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
-    curves = CURVES | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
+    curves = _curves() | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
     plots = (*curves, "reliability", "baselines", "slices", "importances")
     return [
         *_binary_metrics("report_metrics"),
@@ -362,7 +362,7 @@ def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
     """
     judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
     parts = ("truth", "days", "weak_slices", "folds", "fairness", "shift")
-    curves = CURVES | {"confusion": validation_plots.plot_confusion}
+    curves = _curves() | {"confusion": validation_plots.plot_confusion}
     drawn_parts = {
         "folds": validation_plots.plot_folds,
         "fairness": validation_plots.plot_fairness,
@@ -695,13 +695,14 @@ def _policies(
     ]
 
 
-CURVES: dict[str, Callable[..., Any]] = {
-    "roc": binary_plots.plot_roc,
-    "precision_recall": binary_plots.plot_precision_recall,
-    "scores": binary_plots.plot_scores,
-    "periods": binary_plots.plot_periods,
-}
-"""Plots of the predictions themselves that every binary predictor has."""
+def _curves() -> dict[str, Callable[..., Any]]:
+    """Plots of the predictions themselves that every binary predictor has."""
+    return {
+        "roc": binary_plots.plot_roc,
+        "precision_recall": binary_plots.plot_precision_recall,
+        "scores": binary_plots.plot_scores,
+        "periods": binary_plots.plot_periods,
+    }
 
 
 def _binary_metrics(metrics: str) -> list[Node]:
