@@ -59,7 +59,7 @@ MAX_POLICIES = 64 - len(POLICIES)
 
 _size = Measure(role="feature", most=2**40, digits=7, whole=True)
 _bytes_after = Measure(role="outcome", most=2**40, digits=7, whole=True)
-_microseconds = Measure(role="outcome", most=2**36, digits=6)
+_microseconds = Measure(role="outcome", most=2**32, per=16, digits=6)
 _share = Measure(role="feature", most=1, per=32)
 _policy = Word(role="context", words=POLICIES, declared=MAX_POLICIES)
 _propensity = Measure(role="context", most=1, per=1000, floor=1)
@@ -109,7 +109,7 @@ class BlockStored(Event):
     codec: Annotated[Text, Word(role="context", words=CODECS)]
     stored_bytes: Annotated[int, _bytes_after]
     compress_us: Annotated[float, _microseconds]
-    decompress_us: Annotated[float | None, Measure(role="outcome", most=2**36, digits=6, optional=True)]
+    decompress_us: Annotated[float | None, Measure(role="outcome", most=2**32, per=16, digits=6, optional=True)]
     link_mbps: Annotated[float | None, Measure(role="context", most=2**20, per=4, digits=5, optional=True)]
     cpu_load: Annotated[float | None, Measure(role="context", most=32, per=8, digits=5, optional=True)]
     policy: Annotated[Text, _policy]
