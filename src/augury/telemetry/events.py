@@ -28,7 +28,7 @@ CODECS = (
 )
 """Names of codecs with their levels."""
 
-MAGIC = ("none", "text", "executable", "archive", "compressed", "image", "media", "document")
+MAGIC = ("other", "text", "zeros", "archive", "image", "program", "bytecode", "document")
 """What the first bytes of a block say it is."""
 
 MESSAGE_CLASSES = ("control", "small", "medium", "large")
@@ -46,7 +46,7 @@ POLICIES = (
     "canary",
     "fallback",
     "oracle",
-    "label_job",
+    "label",
     "measured",
     "recorded",
     "simulated",
@@ -103,9 +103,11 @@ class BlockStored(Event):
     core_share: Annotated[float, _share]
     zero_share: Annotated[float, _share]
     high_share: Annotated[float, _share]
+    ascii_share: Annotated[float | None, Measure(role="feature", most=1, per=32, optional=True)]
     run_share: Annotated[float, _share]
     unique_bytes: Annotated[int, Measure(role="feature", most=256, digits=5, whole=True)]
     magic: Annotated[Text, Word(role="feature", words=MAGIC)]
+    sample_us: Annotated[float | None, Measure(role="context", most=2**32, per=16, digits=6, optional=True)]
     codec: Annotated[Text, Word(role="context", words=CODECS)]
     stored_bytes: Annotated[int, _bytes_after]
     compress_us: Annotated[float, _microseconds]
