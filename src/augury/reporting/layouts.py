@@ -3,10 +3,11 @@
 import re
 
 from augury.reporting.multilabel_layout import MULTILABEL
+from augury.reporting.policy_layout import POLICY
 from augury.reporting.ranking_layout import RANKING
 from augury.reporting.report_layout import BINARY, REGRESSION, Layout
 
-LAYOUTS = {"regression": REGRESSION, "binary": BINARY, "multilabel": MULTILABEL, "ranking": RANKING}
+LAYOUTS = {"regression": REGRESSION, "binary": BINARY, "multilabel": MULTILABEL, "ranking": RANKING, "policy": POLICY}
 
 
 def layout_of(task: str) -> Layout:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from augury.pipelines.promotion import binary, decision, multilabel, ranking, regression
+from augury.pipelines.promotion import binary, decision, multilabel, policies, ranking, regression
 
 
 def create_pipeline() -> Pipeline:
@@ -119,6 +119,33 @@ def _binary(predictor: str) -> Pipeline:
                 "params:promotion",
                 "params:seed",
             ],
+            outputs="report_promotion",
+            name="decide_promotion",
+        ),
+        *_carry_out(),
+    ]
+    return Pipeline(nodes, inputs={"provenance"}, namespace=predictor, tags="promotion")
+
+
+def _policy_promotion(predictor: str, tables: tuple[str, ...] = ()) -> Pipeline:
+    """Promotion of any policy, by what its choices cost on ``features_holdout``.
+
+    Args:
+        predictor: Its namespace.
+        tables: Further datasets that ``replay`` takes under their own names.
+    """
+    nodes = [
+        Node(
+            policies.decide_policies,
+            inputs={
+                "champion": "champion",
+                "challenger": "challenger",
+                "features_holdout": "features_holdout",
+                "provenance": "provenance",
+                "rules": "params:promotion",
+                "seed": "params:seed",
+                **{name: name for name in tables},
+            },
             outputs="report_promotion",
             name="decide_promotion",
         ),
