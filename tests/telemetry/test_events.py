@@ -83,7 +83,7 @@ def test_what_an_event_can_tell_is_bounded():
     bits = {event: event_bits(event) for event in EVENTS}
     assert max(value for found in bits.values() for value in found.values()) < 25
     assert {event: round(sum(found.values())) for event, found in bits.items()} == {
-        "block_stored": 150,
+        "block_stored": 165,
         "block_accessed": 67,
         "block_sketched": 77,
         "peer_fetch": 75,

@@ -200,7 +200,7 @@ class TelemetryCollector:
             The counts.
         """
         counts = self._writer.counts
-        with self._close_lock:
+        with self._drops_lock:
             dropped = next(self._drops) - self._drop_reads
             self._drop_reads += 1
         return CollectorStats(
@@ -235,7 +235,7 @@ class TelemetryCollector:
 
     def _forget_drops(self) -> None:
         # next() of a count cannot be interrupted by another thread, unlike += 1; reading it counts as well
-        self._drops = itertools.count()
+        self._drops, self._drops_lock = itertools.count(), threading.Lock()
         self._drop_reads = 0
 
     def _start(self) -> None:

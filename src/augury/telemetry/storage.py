@@ -192,7 +192,8 @@ class Store:
             gone = self._delete(min(oldest, key=lambda event_type: oldest[event_type]), "ts IS NOT ?", None)
             deleted += gone
         if deleted:
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # execute() would give back one page: it stops at the first step of a statement without columns
+            self._connection.executescript("PRAGMA incremental_vacuum")
         return deleted
 
     def _delete(self, event_type: str, condition: str, value: Any) -> int:
