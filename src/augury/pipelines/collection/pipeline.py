@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.collection import (
+    file_opens,
     interaction_simulation,
     labelled_text_simulation,
     pdf_jobs,
@@ -132,8 +133,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Run real programs and record which files they open."""
+    return Pipeline(
+        [
+            Node(
+                file_opens.record_accesses,
+                inputs=["params:collection", "params:seed"],
+                outputs="accesses",
+                name="record_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="collection",
+    )
 
 
 def peer_selection() -> Pipeline:

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.data_engineering import (
+    accesses,
     boundary_sampling,
     interactions,
     labelled_texts,
@@ -128,8 +129,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Accesses as numbered blocks in their order, divided in time."""
+    return Pipeline(
+        [
+            Node(
+                accesses.prepare_accesses,
+                inputs=["accesses", "params:source", "params:split", "params:seed"],
+                outputs=["primary_accesses", "report_data"],
+                name="prepare_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="data_engineering",
+    )
 
 
 def peer_selection() -> Pipeline:

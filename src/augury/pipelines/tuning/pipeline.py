@@ -8,6 +8,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    prefetch_search,
     recommender_search,
     text_search,
     tuning_plots,
@@ -68,8 +69,8 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """The mixture and its gate."""
+    return _tuning("prefetch", prefetch_search.tune_prefetch, ["features_accesses"])
 
 
 def peer_selection() -> Pipeline:
