@@ -9,6 +9,7 @@ from augury.pipelines.collection import (
     block_measurement,
     block_sketches,
     dictionary_measurement,
+    file_opens,
     gossip_rounds,
     interaction_simulation,
     labelled_text_simulation,
@@ -168,8 +169,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Run real programs and record which files they open."""
+    return Pipeline(
+        [
+            Node(
+                file_opens.record_accesses,
+                inputs=["params:collection", "params:seed"],
+                outputs="accesses",
+                name="record_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="collection",
+    )
 
 
 def peer_selection() -> Pipeline:

@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
 from augury.pipelines.data_engineering import (
+    accesses,
     boundary_sampling,
     gossip_rounds,
     interactions,
@@ -145,8 +146,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Accesses as numbered blocks in their order, divided in time."""
+    return Pipeline(
+        [
+            Node(
+                accesses.prepare_accesses,
+                inputs=["accesses", "params:source", "params:split", "params:seed"],
+                outputs=["primary_accesses", "report_data"],
+                name="prepare_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="data_engineering",
+    )
 
 
 def peer_selection() -> Pipeline:

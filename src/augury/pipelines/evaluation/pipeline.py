@@ -11,6 +11,7 @@ from augury.pipelines.evaluation import (
     binary_plots,
     binary_predictions,
     binary_report,
+    cache_misses,
     contributions,
     delta_costs,
     event_days,
@@ -35,6 +36,7 @@ from augury.pipelines.evaluation import (
     policy_choices,
     policy_plots,
     policy_report,
+    prefetch_plots,
     ranking,
     ranking_plots,
     ranking_predictions,
@@ -137,8 +139,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Prefetching, judged by what a cache misses."""
+    own = [
+        Node(
+            cache_misses.replay_holdout,
+            inputs=["predictor", "features_holdout", "features_accesses", "params:evaluation", "params:seed"],
+            outputs=["predictions_holdout", "report_hits", "report_prefetches", "report_facts"],
+            name="replay_holdout",
+        ),
+        Node(prefetch_plots.plot_hits, inputs="report_hits", outputs="plot_hits", name="plot_hits"),
+        _plot_curves(),
+    ]
+    nodes = _policies(own, ("hits", "prefetches"), ("data", "features", "training"), ("hits", "curves"))
+    return Pipeline(nodes, inputs=set(), namespace="prefetch", tags=["evaluation", "tracked"])
 
 
 def peer_selection() -> Pipeline:

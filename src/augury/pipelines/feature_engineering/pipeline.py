@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
 from augury.pipelines.feature_engineering import (
+    accesses,
     feature_parity,
     gossip_rounds,
     interactions,
@@ -163,8 +164,19 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Windows of the held-out part, each a case."""
+    return Pipeline(
+        [
+            Node(
+                accesses.build_access_features,
+                inputs=["primary_accesses", "params:features"],
+                outputs=["features_accesses", "features_holdout", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="prefetch",
+        tags="feature_engineering",
+    )
 
 
 def peer_selection() -> Pipeline:

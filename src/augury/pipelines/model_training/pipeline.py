@@ -13,6 +13,7 @@ from augury.pipelines.model_training import (
     gossip_baselines,
     gossip_validation,
     minhash_lsh,
+    online_mixture,
     peer_selector,
     query_baselines,
     recommender_baselines,
@@ -245,8 +246,30 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """The online mixture, its gate, and a GRU where it is asked for."""
+    return Pipeline(
+        [
+            Node(
+                online_mixture.train_prefetcher,
+                inputs=[
+                    "features_accesses",
+                    "primary_accesses",
+                    "report_features",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "training_checkpoints",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="prefetch",
+        tags=["model_training", "tracked"],
+    )
 
 
 def peer_selection() -> Pipeline:

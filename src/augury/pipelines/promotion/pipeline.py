@@ -94,8 +94,8 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Which model leaves a cache with fewer misses."""
+    return _policy_promotion("prefetch", ("features_accesses",))
 
 
 def peer_selection() -> Pipeline:

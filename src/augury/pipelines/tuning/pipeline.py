@@ -12,6 +12,7 @@ from augury.pipelines.tuning import (
     boosted_trees_search,
     minhash_search,
     peer_search,
+    prefetch_search,
     recommender_search,
     response_surface_search,
     text_search,
@@ -77,8 +78,8 @@ def deduplication() -> Pipeline:
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """The mixture and its gate."""
+    return _tuning("prefetch", prefetch_search.tune_prefetch, ["features_accesses"])
 
 
 def peer_selection() -> Pipeline:
