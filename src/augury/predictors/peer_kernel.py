@@ -112,11 +112,29 @@ def failure_rate(tables: Any, c: int, p: int) -> float:
 
 
 @compiled
+def doubt(tables: Any, knobs: Any, c: int, p: int) -> float:
+    """Standard deviation of what is not known of the prior of a pair; 0 with plain gradient steps, which keep none."""
+    if knobs.gradient:
+        return 0.0
+    d, found = knobs.factors, 0.0
+    for f in range(d + 1):
+        u = tables.client[c, f] if f < d else 1.0
+        v = tables.peer[p, f] if f < d else 1.0
+        for h in range(d + 1):
+            found += tables.client_covariance[c, f, h] * v * (tables.peer[p, h] if h < d else 1.0)
+            found += tables.peer_covariance[p, f, h] * u * (tables.client[c, h] if h < d else 1.0)
+    return float(np.sqrt(max(found, 0.0)))
+
+
+@compiled
 def judge(tables: Any, knobs: Any, c: int, p: int, load: float, signals: Any) -> tuple[float, float]:
     """Score of a pair, lower is better, and the expected log of what it takes."""
     _, mean = look_up(tables, knobs, c, p, load, signals)
     # The mean of a log-normal latency grows with its variance
     score = mean + knobs.risk * 0.5 * variance_of(tables, c, p)
+    if knobs.optimism > 0:
+        own = knobs.prior_weight / (knobs.prior_weight + tables.weight[c, p])
+        score -= knobs.optimism * own * doubt(tables, knobs, c, p)
     t = tables.totals
     if t[FAILURE_WEIGHT] > 0:
         rate = failure_rate(tables, c, p)

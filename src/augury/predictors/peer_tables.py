@@ -37,7 +37,7 @@ class PeerSettings(Parameters):
     )
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="of plain SGD")
     regularisation: float = Field(default=0.02, ge=0, description="of plain SGD")
-    spread: float = Field(default=0.3, gt=0, description="variance of a factor before anything was seen")
+    spread: float = Field(default=0.5, gt=0, description="variance of a factor before anything was seen")
     drift: float = Field(
         default=0.005, ge=0, lt=1, description="share of its first uncertainty that a vector regains with each step"
     )
@@ -53,6 +53,9 @@ class PeerSettings(Parameters):
     )
     risk: float = Field(
         default=0.5, ge=0, description="weight of half the variance: 1 ranks by expected latency, 0 by the median"
+    )
+    optimism: float = Field(
+        default=0.2, ge=0, description="a pair that was never asked is ranked by this many standard deviations better"
     )
     blend: bool = Field(default=True, description="learn how much each signal counts; false: the pair's n / (n + k)")
     load: float = Field(default=1.0, ge=0, description="first exponent of 1 + requests in flight, against herding")
@@ -77,6 +80,7 @@ class Knobs(NamedTuple):
     shock: float
     mirror: int
     risk: float
+    optimism: float
     blend: bool
     failure: float
 
@@ -144,6 +148,7 @@ def knobs(settings: PeerSettings) -> Knobs:
         shock=settings.shock,
         mirror={"never": 0, "always": 1, "auto": 2}[settings.mirror],
         risk=settings.risk,
+        optimism=settings.optimism,
         blend=settings.blend,
         failure=settings.failure,
     )
