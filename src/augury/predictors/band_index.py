@@ -1,4 +1,4 @@
-"""An index of sketches by bands: append-only segments of sorted 64-bit keys, which can stay on disk while they are read.
+"""An index of sketches by bands: append-only segments of sorted 64-bit keys, which can stay on disk while in use.
 
 Rows are numbered in the order in which they are added. A band's keys are sorted, with a directory of their prefixes; a
 query looks one key up in each band and compares the sketches of what it finds there. The newest rows wait unsorted; as
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from augury.errors import UserError
 from augury.parameters import Parameters

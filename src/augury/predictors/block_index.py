@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from augury.errors import InputError, UserError
 from augury.parameters import Parameters
-from augury.predictors.band_index import Banding, BandIndex, Found
+from augury.predictors.band_index import BandIndex, Banding, Found
 from augury.predictors.shingle_sketches import Cells, SketchRecipe, sketch_blocks
 
 MANIFEST_FILE = "index.json"
@@ -187,9 +187,7 @@ class BlockIndex:
             raise InputError(f"deduplication: 'top_k' must be at least 1, not {top_k}.")
         found = self.search(cells, top_k, threshold)
         lists = []
-        for digest, rows, similarities in zip(
-            digests, found.rows.tolist(), found.similarities.tolist(), strict=True
-        ):
+        for digest, rows, similarities in zip(digests, found.rows.tolist(), found.similarities.tolist(), strict=True):
             twin = self.identical(digest)
             matches = [] if twin is None else [Match(twin, 1.0, True)]
             for row, similarity in zip(rows, similarities, strict=True):

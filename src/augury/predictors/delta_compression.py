@@ -44,7 +44,9 @@ def restore(stored: bytes, reference: bytes | None = None) -> bytes:
     try:
         return bytes(zstandard.ZstdDecompressor(max_window_size=2**31, **arguments).decompress(stored))
     except zstandard.ZstdError as error:
-        raise UserError(f"A stored block cannot be restored: {error}. Its reference is another one, or bytes are lost.")
+        raise UserError(
+            f"A stored block cannot be restored ({error}): its reference is another one, or bytes are lost."
+        ) from None
 
 
 def _compressor(size: int, level: int, reference: bytes | None = None) -> Any:

@@ -20,7 +20,13 @@ class DeltaRules(Parameters):
 
     least_similarity: float = Field(default=0.35, ge=0, le=1, description="estimate from which a delta is tried")
     least_saving: float = Field(
-        default=0.65, ge=0, lt=1, description="share of its compressed size that a delta has to save to be kept"
+        default=0.5, ge=0, lt=1, description="share of its compressed size that a delta has to save to be kept"
+    )
+    drift_limit: float | None = Field(
+        default=1.0,
+        gt=0,
+        description="a block is stored whole when the deltas to its reference have taken so many times its own "
+        "compressed size more than the smallest of them each time; null: never for that",
     )
     chain_limit: int = Field(default=1, ge=1, le=16, description="references to read before a block can be read")
     tries: int = Field(default=1, ge=1, le=16, description="references that are tried for a block; the best is kept")
@@ -105,17 +111,17 @@ def replay_deltas(
         What became of them.
     """
     count = len(plain)
-    found = Stored(
-        np.asarray(plain, dtype=np.float64).copy(), [WHOLE] * count, np.full(count, -1), np.zeros(count)
-    )
+    found = Stored(np.asarray(plain, dtype=np.float64).copy(), [WHOLE] * count, np.full(count, -1), np.zeros(count))
     depth = [0] * count
+    smallest: dict[int, float] = {}
+    drift: dict[int, float] = {}
     for place in range(count):
         if twins[place] >= 0:
             found.bytes[place], found.choices[place], found.references[place] = 0, IDENTICAL, twins[place]
             depth[place] = rules.chain_limit
             continue
         tried = 0
-        limit = (1 - rules.least_saving) * found.bytes[place]
+        whole = found.bytes[place]
         for reference in candidates(place):
             if depth[reference] >= rules.chain_limit:
                 continue
@@ -123,11 +129,21 @@ def replay_deltas(
             outcome = outcomes.get((place, reference))
             if outcome is not None:
                 found.microseconds[place] += outcome.microseconds
-                if outcome.bytes <= limit and outcome.bytes < found.bytes[place]:
-                    found.bytes[place], found.choices[place] = outcome.bytes, DELTA
-                    found.references[place], depth[place] = reference, depth[reference] + 1
+                if outcome.bytes <= (1 - rules.least_saving) * whole and outcome.bytes < found.bytes[place]:
+                    found.bytes[place], found.references[place] = outcome.bytes, reference
             if tried == rules.tries:
                 break
+        chosen = int(found.references[place])
+        if chosen >= 0:
+            taken = found.bytes[place]
+            smallest[chosen] = min(smallest.get(chosen, taken), taken)
+            drift[chosen] = drift.get(chosen, 0.0) + taken - smallest[chosen]
+            if rules.drift_limit is not None and drift[chosen] > rules.drift_limit * whole:
+                # What comes next will resemble this block more than what it was compared with
+                found.bytes[place], found.references[place] = whole, -1
+                drift[chosen] = 0.0
+            else:
+                found.choices[place], depth[place] = DELTA, depth[chosen] + 1
         if depth[place] < rules.chain_limit and stored_whole is not None:
             stored_whole(place)
     return found

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from augury.predictors import sketched_block_columns as sb
-from augury.predictors.band_index import Banding, BandIndex
+from augury.predictors.band_index import BandIndex, Banding
 from augury.predictors.shingle_sketches import Cells
 
 MOST_FOUND = 1024

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,15 @@ ID_LETTERS = 24
 logger = logging.getLogger(__name__)
 
 
+class PairLimits(Parameters):
+    """Which pairs of blocks are measured."""
+
+    least_jaccard: float = Field(default=0.1, gt=0, lt=1, description="similarity from which a pair is listed")
+    most_references: int = Field(
+        default=32, ge=1, description="earlier blocks that a block is compressed against, at most"
+    )
+
+
 class DeduplicationCollection(Parameters):
     """What to measure."""
 
@@ -35,14 +44,13 @@ class DeduplicationCollection(Parameters):
     most_versions: int = Field(ge=1, description="of a file; their number is drawn evenly from 1 on")
     folders: int = Field(ge=0, description="folders whose files are taken as they are, because they may be similar")
     files_per_folder: int = Field(ge=2, description="at most")
-    least_jaccard: float = Field(gt=0, lt=1, description="similarity from which a pair of blocks is measured")
-    most_references: int = Field(ge=1, description="earlier blocks that a block is compressed against, at most")
+    pairs: PairLimits = PairLimits()
 
 
-def measure_blocks(
+def collect_blocks(
     collection: DeduplicationCollection, sketch: SketchRecipe, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make versions of real files, sketch and compress them, and forget their content.
+    """Make versions of real files, measure them, and forget their content.
 
     Args:
         collection: What to measure.
@@ -50,25 +58,42 @@ def measure_blocks(
         seed: Draws files, edits and times.
 
     Returns:
-        Two tables without content.
-
-        - Blocks in the order of time: ``block``, ``lineage`` (pseudonyms), ``ts`` (milliseconds, whole minutes),
-          ``kind``, ``size`` (bytes), ``digest`` (keyed), ``sketch``, ``plain_bytes`` (zstd alone), ``previous_bytes``
-          and ``random_bytes`` (the delta to the block stored before it, and to one drawn evenly from all before it;
-          the first block has its plain bytes there), ``plain_us`` and ``sketch_us`` (CPU microseconds).
-        - Pairs: ``block``, ``reference`` (an earlier block), ``jaccard`` (exact, of 8-byte shingles), ``delta_bytes``,
-          ``delta_us``. Every pair of at least ``least_jaccard``; without deltas beyond ``most_references`` of a block.
+        See :func:`measure_blocks`.
 
     Raises:
         UserError: There are no files.
     """
-    versions = _versions(collection, seed)
+    return measure_blocks(_versions(collection, seed), collection.pairs, sketch, seed)
+
+
+def measure_blocks(
+    versions: Sequence[Version], limits: PairLimits, sketch: SketchRecipe, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sketch and compress blocks, alone and against each other.
+
+    Args:
+        versions: In the order of time.
+        limits: Which pairs are measured.
+        sketch: How blocks are sketched.
+        seed: Draws the reference of ``random_bytes``.
+
+    Returns:
+        Two tables without content.
+
+        - Blocks in the order of time: ``block``, ``lineage`` (pseudonyms), ``ts`` (milliseconds), ``kind``, ``size``
+          (bytes), ``digest`` (keyed), ``sketch``, ``plain_bytes`` (zstd alone), ``previous_bytes`` and ``random_bytes``
+          (the delta to the block stored before it, and to one drawn evenly from all before it; the first block has its
+          plain bytes there), ``plain_us`` and ``sketch_us`` (CPU microseconds).
+        - Pairs: ``block``, ``reference`` (an earlier block), ``jaccard`` (exact, of 8-byte shingles), ``delta_bytes``,
+          ``delta_us``. Every pair of at least ``least_jaccard``; the ``most_references`` most similar ones of a block
+          have a delta.
+    """
     contents = [version.content for version in versions]
     names = [_pseudonym(f"block {row}", sketch.key) for row in range(len(versions))]
     cells, sketch_us = _timed_sketches(contents, sketch)
     random = np.random.default_rng([seed, 1])
     rows, compressed = [], []
-    pairs = _pairs(exact_jaccard(contents), collection)
+    pairs = _pairs(exact_jaccard(contents), limits)
     progress = tqdm(total=len(contents) + len(pairs), desc="deltas", unit="delta", mininterval=2)
     for row, content in enumerate(contents):
         packed, plain_us = _timed(lambda block=content: delta_compression.plain(block))
@@ -119,9 +144,7 @@ def measure_blocks(
 
 
 def _versions(collection: DeduplicationCollection, seed: int) -> list[Version]:
-    files = find_files(
-        collection.folder, collection.suffixes, collection.least_bytes, collection.most_bytes
-    )
+    files = find_files(collection.folder, collection.suffixes, collection.least_bytes, collection.most_bytes)
     rng = np.random.default_rng(seed)
     chosen = [files[place] for place in rng.permutation(len(files))[: collection.lineages]]
     found: list[Version] = []
@@ -153,12 +176,12 @@ def _versions(collection: DeduplicationCollection, seed: int) -> list[Version]:
     return [version._replace(ts=int(ts)) for version, ts in zip(ordered, moments, strict=True)]
 
 
-def _pairs(jaccard: npt.NDArray[np.float32], collection: DeduplicationCollection) -> pd.DataFrame:
+def _pairs(jaccard: npt.NDArray[np.float32], limits: PairLimits) -> pd.DataFrame:
     """All pairs that are similar enough, and whether their delta is measured."""
-    row, reference = np.nonzero(jaccard >= collection.least_jaccard)
+    row, reference = np.nonzero(jaccard >= limits.least_jaccard)
     pairs = pd.DataFrame({"row": row, "of": reference, "jaccard": jaccard[row, reference]})
     place = pairs.groupby("row")["jaccard"].rank(method="first", ascending=False)
-    return pairs.assign(measured=place <= collection.most_references)
+    return pairs.assign(measured=place <= limits.most_references)
 
 
 def _timed_sketches(contents: list[bytes], recipe: SketchRecipe) -> tuple[Any, npt.NDArray[np.float64]]:

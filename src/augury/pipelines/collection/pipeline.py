@@ -157,10 +157,10 @@ def deduplication() -> Pipeline:
     return Pipeline(
         [
             Node(
-                block_sketches.measure_blocks,
+                block_sketches.collect_blocks,
                 inputs=["params:collection", "params:sketch", "params:seed"],
                 outputs=["sketches", "pairs"],
-                name="measure_blocks",
+                name="collect_blocks",
             ),
         ],
         namespace="deduplication",

@@ -123,9 +123,7 @@ def _pairs(measured: Any, blocks: Any) -> Any:
     other = blocks.select(
         nw.col(sb.BLOCK).alias(sb.REFERENCE), nw.col(sb.TS).alias("reference_ts"), nw.col("split").alias("other_split")
     )
-    pairs = measured.select(
-        nw.col(*sb.PAIR_TEXTS).cast(nw.String), nw.col(*sb.PAIR_NUMBERS).cast(nw.Float64)
-    )
+    pairs = measured.select(nw.col(*sb.PAIR_TEXTS).cast(nw.String), nw.col(*sb.PAIR_NUMBERS).cast(nw.Float64))
     pairs = pairs.join(own, on=sb.BLOCK, how="inner").join(other, on=sb.REFERENCE, how="inner")
     earlier = (nw.col("reference_ts") < nw.col(sb.TS)) | (
         (nw.col("reference_ts") == nw.col(sb.TS)) & (nw.col(sb.REFERENCE) < nw.col(sb.BLOCK))

@@ -156,7 +156,9 @@ def plot_banding(report_near_duplicates: dict[str, Any]) -> Any:
         yaxis={"title": {"text": "share found"}, "range": [0, 1.02]},
     )
     figure.add_trace(
-        go.Scatter(x=grid.tolist(), y=banding.probability(grid).tolist(), mode="lines", name="bands", line={"color": MUTED})
+        go.Scatter(
+            x=grid.tolist(), y=banding.probability(grid).tolist(), mode="lines", name="bands", line={"color": MUTED}
+        )
     )
     figure.add_trace(
         go.Scatter(

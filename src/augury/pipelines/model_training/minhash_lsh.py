@@ -1,5 +1,6 @@
 """Training of ``deduplication``: bands, threshold and rules of deltas chosen on measured pairs, over all lineages."""
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -48,13 +49,19 @@ class MinHashModel(Parameters):
     band_recall: float = Field(
         default=0.97, gt=0, lt=1, description="probability with which the bands must find a pair that is just similar"
     )
+    expected_blocks: int = Field(default=20_000, ge=1, description="size of an index for which bands are chosen")
     target_recall: float = Field(default=0.94, gt=0, lt=1, description="of near-duplicates, for the threshold")
     target_precision: float = Field(default=0.95, gt=0, lt=1, description="of near-duplicates, for the threshold")
     least_similarities: tuple[float, ...] = Field(
         default=(0.1, 0.2, 0.35, 0.5), min_length=1, description="estimates from which a delta is tried"
     )
     least_savings: tuple[float, ...] = Field(
-        default=(0.05, 0.2, 0.35, 0.5, 0.65, 0.8), min_length=1, description="shares that a delta has to save to be kept"
+        default=(0.05, 0.2, 0.35, 0.5, 0.65, 0.8),
+        min_length=1,
+        description="shares that a delta has to save to be kept",
+    )
+    drift_limits: tuple[float | None, ...] = Field(
+        default=(None, 0.5, 1.0, 2.0), min_length=1, description="how far deltas to one block may grow; see DeltaRules"
     )
     chain_limit: int = Field(default=1, ge=1, le=16, description="references to read before a block can be read")
     tries: int = Field(default=1, ge=1, le=16, description="references that are tried for a block")
@@ -232,21 +239,22 @@ def _choose_banding(rows: Rows, model: MinHashModel) -> Banding:
         return max(possible, key=lambda found: float(found.probability(model.near_duplicate)))
     # For each number of rows the fewest bands; of these, the ones that cost least on these blocks
     fewest = {found.rows: found for found in reversed(enough)}
-    return min(fewest.values(), key=lambda found: _look_up_cost(rows, found))
+    return min(fewest.values(), key=lambda found: _look_up_cost(rows, found, model.expected_blocks))
 
 
-def _look_up_cost(rows: Rows, banding: Banding) -> float:
+def _look_up_cost(rows: Rows, banding: Banding, expected_blocks: int) -> float:
     """What finding a block costs: a key looked up counts about as much as 64 cells compared."""
     _, candidates = similar_pairs(rows.cells, banding, 1.0)
-    return banding.bands + candidates * rows.cells.shape[1] / 64
+    grown = max(expected_blocks / len(rows.cells), 1)
+    return banding.bands + grown * candidates * rows.cells.shape[1] / 64
 
 
 def _choose_threshold(rows: Rows, banding: Banding, model: MinHashModel) -> float:
     known = known_pairs(rows.blocks, rows.pairs)
     if not (known["jaccard"] >= model.near_duplicate).any():
         raise UserError(
-            f"{PREDICTOR}: of {len(known)} measured pairs none has a Jaccard similarity of {model.near_duplicate:g}, so "
-            f"no threshold can be chosen. Bring such pairs, or set {PREDICTOR}.model.threshold."
+            f"{PREDICTOR}: of {len(known)} measured pairs none has a Jaccard similarity of {model.near_duplicate:g}, "
+            f"so no threshold can be chosen. Bring such pairs, or set {PREDICTOR}.model.threshold."
         )
     found, _ = similar_pairs(rows.cells, banding, SEARCHED_FROM)
     pairs = pair_retrieval.with_truth(without_identical(found, rows.blocks), known)
@@ -259,9 +267,13 @@ def _choose_rules(rows: Rows, settings: IndexSettings, model: MinHashModel) -> D
     prices: dict[DeltaRules, float] = {}
     for least in sorted(model.least_similarities, reverse=True):
         near = {place: [pair for pair in found if pair[1] >= least] for place, found in neighbours.items()}
-        for saving in sorted(model.least_savings, reverse=True):
+        for saving, drift in itertools.product(sorted(model.least_savings, reverse=True), model.drift_limits):
             rules = DeltaRules(
-                least_similarity=least, least_saving=saving, chain_limit=model.chain_limit, tries=model.tries
+                least_similarity=least,
+                least_saving=saving,
+                drift_limit=drift,
+                chain_limit=model.chain_limit,
+                tries=model.tries,
             )
             stored = _replay(rows, near, rules, outcomes)
             prices[rules] = float(stored.bytes.sum() + model.bytes_per_us * stored.microseconds.sum())
@@ -324,9 +336,7 @@ def _judge_folds(rows: Rows, sketch: SketchRecipe, model: MinHashModel, seed: in
             choice = choose(part_of(rows, fold != number), sketch, model)
         except UserError:  # too few near-duplicates among the others
             continue
-        results.append(
-            {"threshold": choice.settings.threshold, **judged(part_of(rows, fold == number), choice, model)}
-        )
+        results.append({"threshold": choice.settings.threshold, **judged(part_of(rows, fold == number), choice, model)})
     names = ("recall", "recall_at_0.8", "precision", "saving_over_zstd", "threshold")
     summary: dict[str, Any] = {"count": len(results)}
     for name in names:

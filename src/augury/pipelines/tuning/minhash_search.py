@@ -87,9 +87,7 @@ class MinHashProblem:
         hashes = model.hashes or self._sketch.cells
         if model.bands and model.rows and model.bands * model.rows > hashes:
             return IMPOSSIBLE * model.bands * model.rows / hashes
-        learned, judged = (
-            rows_of(part.blocks, part.pairs, self._sketch, model) for part in self._folds[fold]
-        )
+        learned, judged = (rows_of(part.blocks, part.pairs, self._sketch, model) for part in self._folds[fold])
         choice = choose(learned, self._sketch, model)
         stored = replay_batch(judged, choice.settings, choice.delta)
         found, candidates = similar_pairs(judged.cells, choice.settings.banding, SEARCHED_FROM)
