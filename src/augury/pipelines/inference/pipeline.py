@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.inference import new_rows
 
-PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation")
+PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation", "compression")
 
 
 def create_pipeline() -> Pipeline:

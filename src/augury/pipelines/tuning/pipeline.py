@@ -8,6 +8,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    codec_choice_search,
     recommender_search,
     text_search,
     tuning_plots,
@@ -58,8 +59,12 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """The regressors of the chooser."""
+    return _tuning(
+        "compression",
+        codec_choice_search.tune_codec_choice,
+        ["features_train", "report_features", "params:contexts"],
+    )
 
 
 def deduplication() -> Pipeline:
