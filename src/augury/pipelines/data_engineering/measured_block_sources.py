@@ -200,20 +200,19 @@ def _from_long(
     listed = engines.to_pandas(rows.select(nw.col(codec)).unique().to_native())[codec]
     codecs = _chosen_codecs(sorted(str(name) for name in listed.dropna()), source)
     kept = [name for name in (size, names["lineage"], names["sample_us"], *numbers, *categories) if name]
-    measured = []
+    measured: dict[str, Any] = {}
     for each in codecs[1:]:
         own = nw.col(codec) == each
         for outcome in OUTCOMES:
             column = names[outcome]
             if column is None:
                 continue
-            # Of a codec that was measured more than once the shortest time counts
             value = nw.when(own).then(nw.col(column).cast(nw.Float64)).otherwise(None)
-            measured.append(value.min().alias(outcome_column(each, outcome)))
-    # What is said of a block is the same in all its rows
-    table = engines.to_pandas(
-        rows.group_by(block).agg(*(nw.col(name).min() for name in kept), *measured).to_native()
-    )
+            measured[outcome_column(each, outcome)] = value
+    # What is said of a block is the same in all its rows; of a codec that was measured twice the shorter time counts
+    spread = rows.select(block, *kept, *(value.alias(name) for name, value in measured.items()))
+    smallest = (nw.col(name).min() for name in (*kept, *measured))
+    table = engines.to_pandas(spread.group_by(block).agg(*smallest).to_native())
     renamed = {block: "block", size: "size"} | {
         str(names[role]): role for role in ("lineage", "sample_us") if names[role]
     }
