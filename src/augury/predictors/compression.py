@@ -29,6 +29,7 @@ from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "codec_choice.json"
 TREE_FILE = "inline_tree.npz"
+ONNX_FILE = "model.onnx"
 LEAST_LINK = 1e-3
 KB = 1000.0
 
@@ -123,6 +124,7 @@ class CodecChooser(PolicyPredictor):
         self.specification = specification
         self.regressors = regressors
         self.tree = tree
+        self._onnx: bytes | None = None
         if regressors.kind == "neural":
             self.tolerance = 1e-3  # type: ignore[misc]  # matrix products round otherwise for other numbers of rows
 
@@ -172,6 +174,51 @@ class CodecChooser(PolicyPredictor):
             costs = costs_of(self.outcomes(table[looked], inline), link[looked], price[looked], reads[looked])
             chosen[looked] = gated_choice(costs, fallback[looked], margins[looked])
         return Choices(chosen, looked)
+
+    def decide(self, matrix: npt.NDArray[np.float64], link: float, price: float = 1.0, reads: float = 1.0) -> Any:
+        """The inline decision alone, for blocks whose statistics are known: compiled, without frames and checks.
+
+        Args:
+            matrix: Features of the blocks, see ``CodecLayout.matrix``, shape ``(rows, features)``.
+            link: MB/s.
+            price: Of CPU time.
+            reads: Decompressions.
+
+        Returns:
+            Positions among :attr:`codecs`, int64 of shape ``(rows,)``; the table's for blocks without statistics.
+        """
+        from augury.predictors.codec_decision_kernel import decide_many
+
+        specification, tree = self.specification, self.tree
+        margin = gates_of(specification.gates, np.array([link * price]), inline=True)[0][0]
+        table = int(table_choice(np.asarray(specification.totals), link, price, reads)[0])
+        found = np.empty(len(matrix), dtype=np.int64)
+        decide_many(
+            matrix, tree.fill, tree.feature, tree.threshold, tree.left, tree.right, self._by_byte(),
+            1.0 / link, price, reads, margin, table, found,
+        )  # fmt: skip
+        return found
+
+    def compare_onnx(self, matrix: npt.NDArray[np.float64]) -> dict[str, Any]:
+        """Compare the ONNX export of the regressors with them; see ``compare_regressors``."""
+        from augury.predictors.codec_choice_onnx import compare_regressors
+
+        return compare_regressors(self.onnx, self.regressors, matrix)
+
+    @property
+    def onnx(self) -> bytes:
+        """The regressors as an ONNX graph."""
+        from augury.predictors.codec_choice_onnx import export_regressors
+
+        if self._onnx is None:
+            self._onnx = export_regressors(self.regressors, len(self.specification.layout.features))
+        return self._onnx
+
+    def _by_byte(self) -> Floats:
+        """What the leaves of the small tree say of a byte, shape ``(nodes, codecs, 3)``."""
+        values = self.tree.values
+        ones, factors = np.ones(len(values)), np.asarray(self.specification.inline_factors)
+        return outcomes_of(values, ones, factors)
 
     def replay(self, cases: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
         """Choose for cases whose outcomes are known, and look up what that costs, the decision's own time counted.
@@ -239,6 +286,7 @@ class CodecChooser(PolicyPredictor):
         (directory / SPECIFICATION_FILE).write_text(text + "\n", encoding="utf-8")
         self.regressors.save(directory)
         np.savez(directory / TREE_FILE, **self.tree.arrays())
+        (directory / ONNX_FILE).write_bytes(self.onnx)
 
     @classmethod
     def _load(cls, directory: Path, metadata: Metadata) -> Self:
@@ -251,7 +299,11 @@ class CodecChooser(PolicyPredictor):
             raise UserError(f"'{directory}' holds no complete predictor: {error}") from None
         if specification.kind not in REGRESSORS:
             raise UserError(f"'{path}' speaks of the unknown kind of regressors '{specification.kind}'.")
-        return cls(metadata, specification, REGRESSORS[specification.kind].load(directory, specification.layout), tree)
+        regressors = REGRESSORS[specification.kind].load(directory, specification.layout)
+        predictor = cls(metadata, specification, regressors, tree)
+        if (directory / ONNX_FILE).exists():
+            predictor._onnx = (directory / ONNX_FILE).read_bytes()
+        return predictor
 
 
 def complete(table: pd.DataFrame, layout: CodecLayout) -> pd.DataFrame:

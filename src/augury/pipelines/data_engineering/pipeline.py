@@ -11,6 +11,7 @@ from augury.pipelines.data_engineering import (
     gossip_rounds,
     interactions,
     labelled_texts,
+    measured_blocks,
     pdf_jobs,
     peer_fetches,
     purchases,
@@ -125,8 +126,19 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Blocks on which every codec was measured, split by lineage."""
+    return Pipeline(
+        [
+            Node(
+                measured_blocks.prepare_blocks,
+                inputs=["blocks", "params:source", "params:split", "params:seed"],
+                outputs=["primary_blocks", "report_data"],
+                name="prepare_blocks",
+            ),
+        ],
+        namespace="compression",
+        tags="data_engineering",
+    )
 
 
 def deduplication() -> Pipeline:

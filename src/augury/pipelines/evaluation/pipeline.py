@@ -12,6 +12,8 @@ from augury.pipelines.evaluation import (
     binary_predictions,
     binary_report,
     cache_misses,
+    codec_accuracy,
+    codec_costs,
     contributions,
     delta_costs,
     event_days,
@@ -86,8 +88,44 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """A chooser of codecs, by what its choices cost; and its regressors and dictionaries in themselves."""
+    judged = ["params:evaluation", "params:seed"]
+    own = [
+        Node(
+            codec_costs.replay_codecs,
+            inputs=["predictor", "features_holdout", "predictions_baselines"],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            codec_costs.check_codec_export,
+            inputs=["predictor", "features_holdout"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            codec_accuracy.evaluate_outcomes,
+            inputs=["predictor", "features_holdout", "report_training"],
+            outputs="report_outcomes",
+            name="evaluate_outcomes",
+        ),
+        Node(
+            codec_accuracy.evaluate_links,
+            inputs=["predictions_holdout", *judged],
+            outputs="report_links",
+            name="evaluate_links",
+        ),
+        Node(
+            codec_accuracy.evaluate_dictionaries,
+            inputs=["dictionary_gains", *judged],
+            outputs="report_dictionaries",
+            name="evaluate_dictionaries",
+        ),
+        Node(training_curves.plot_curves, inputs="curves", outputs="plot_curves", name="plot_curves"),
+    ]
+    parts = ("links", "outcomes", "dictionaries")
+    nodes = _policies(own, parts, shown=("data", "training"), plots=("curves",))
+    return Pipeline(nodes, inputs=set(), namespace="compression", tags=["evaluation", "tracked"])
 
 
 def deduplication() -> Pipeline:

@@ -11,6 +11,7 @@ from augury.pipelines.feature_engineering import (
     gossip_rounds,
     interactions,
     labelled_texts,
+    measured_blocks,
     pdf_jobs,
     peer_fetches,
     purchases,
@@ -137,8 +138,19 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Training blocks; and held-out blocks in every context."""
+    return Pipeline(
+        [
+            Node(
+                measured_blocks.build_block_features,
+                inputs=["primary_blocks", "report_data", "params:contexts", "params:features"],
+                outputs=["features_train", "features_holdout", "report_features"],
+                name="build_block_features",
+            ),
+        ],
+        namespace="compression",
+        tags="feature_engineering",
+    )
 
 
 def deduplication() -> Pipeline:

@@ -9,6 +9,8 @@ from augury.pipelines.model_training import (
     boosted_classifier,
     boosted_pair,
     boosted_trees,
+    codec_baselines,
+    codec_choice,
     collaborative_filtering,
     gossip_baselines,
     gossip_validation,
@@ -215,8 +217,40 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """The chooser of codecs; and the rules that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                codec_choice.train_codec_choice,
+                inputs=[
+                    "features_train",
+                    "report_features",
+                    "best_params",
+                    "params:model",
+                    "params:contexts",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                codec_baselines.predict_codec_baselines,
+                inputs=[
+                    "features_train",
+                    "features_holdout",
+                    "report_features",
+                    "params:contexts",
+                    "params:baselines",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="compression",
+        tags=["model_training", "tracked"],
+    )
 
 
 def deduplication() -> Pipeline:

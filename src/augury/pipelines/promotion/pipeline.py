@@ -84,8 +84,8 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Which chooser's codecs cost less."""
+    return _policy_promotion("compression")
 
 
 def deduplication() -> Pipeline:

@@ -10,6 +10,7 @@ from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    codec_choice_search,
     minhash_search,
     peer_search,
     prefetch_search,
@@ -64,8 +65,12 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """The regressors of the chooser."""
+    return _tuning(
+        "compression",
+        codec_choice_search.tune_codec_choice,
+        ["features_train", "report_features", "params:contexts"],
+    )
 
 
 def deduplication() -> Pipeline:
