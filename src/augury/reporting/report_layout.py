@@ -246,10 +246,9 @@ def shown(names: Iterable[str], labels: list[Label], unit: str) -> list[Shown]:
         for name in names:
             match = re.fullmatch(label.pattern, name)
             if match:
-                found = match.groupdict()
-                if "name" in found:  # a metric that has no words of its own
-                    found["name"] = found["name"].replace("_", " ")
-                fill = {"unit": unit, **found}
+                fill = {"unit": unit, **match.groupdict()}
+                if "name" in fill:  # a metric that has no words of its own
+                    fill["name"] = fill["name"].replace("_", " ")
                 headline = label.headline.format(**fill) if label.headline else None
                 text, section = label.text.format(**fill), label.section.format(**fill)
                 found.append(Shown(name, text, label.kind, section, headline))
