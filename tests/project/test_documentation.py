@@ -23,7 +23,7 @@ def test_every_pipeline_is_in_the_readme(name):
 
 PAGES = (
     "pdf_memory query_cost food_waste taxonomy recommendation registry deployment results benchmarks serving "
-    "adding_a_predictor"
+    "adding_a_predictor continuous_training"
 ).split()
 
 
