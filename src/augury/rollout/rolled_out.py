@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from augury.errors import UserError
 from augury.rollout.evidence import Evidence
@@ -165,6 +165,12 @@ class RolledOut:
             take_in(self._file, seen, epoch)
         except UserError as error:
             logger.warning("%s", error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Flush before the application ends."""
