@@ -4,6 +4,7 @@ Needs the standard library and pydantic alone. It has nothing to do with Kedro's
 project has switched off in the file ``.telemetry``.
 """
 
+from augury.telemetry.collector import CollectorStats, TelemetryCollector
 from augury.telemetry.columns import RefusedEventError
 from augury.telemetry.events import (
     EVENTS,
@@ -22,10 +23,12 @@ __all__ = [
     "BlockAccessed",
     "BlockSketched",
     "BlockStored",
+    "CollectorStats",
     "Event",
     "GossipRound",
     "PeerFetch",
     "RefusedEventError",
+    "TelemetryCollector",
     "check_features",
     "feature_columns",
 ]

@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from augury.errors import UserError
-from augury.telemetry.columns import Column, Flag, Measure, Pseudonym, Time, Word
+from augury.telemetry.columns import Column
+from augury.telemetry.name_columns import Pseudonym, Word
+from augury.telemetry.number_columns import Flag, Measure, Time
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -26,7 +28,7 @@ CODECS = (
 )
 """Names of codecs with their levels."""
 
-MAGIC = ("none", "text", "executable", "archive", "compressed", "image", "media", "document")
+MAGIC = ("other", "text", "zeros", "archive", "image", "program", "bytecode", "document")
 """What the first bytes of a block say it is."""
 
 MESSAGE_CLASSES = ("control", "small", "medium", "large")
@@ -44,7 +46,7 @@ POLICIES = (
     "canary",
     "fallback",
     "oracle",
-    "label_job",
+    "label",
     "measured",
     "recorded",
     "simulated",
@@ -57,7 +59,7 @@ MAX_POLICIES = 64 - len(POLICIES)
 
 _size = Measure(role="feature", most=2**40, digits=7, whole=True)
 _bytes_after = Measure(role="outcome", most=2**40, digits=7, whole=True)
-_microseconds = Measure(role="outcome", most=2**36, digits=6)
+_microseconds = Measure(role="outcome", most=2**32, per=16, digits=6)
 _share = Measure(role="feature", most=1, per=32)
 _policy = Word(role="context", words=POLICIES, declared=MAX_POLICIES)
 _propensity = Measure(role="context", most=1, per=1000, floor=1)
@@ -101,13 +103,15 @@ class BlockStored(Event):
     core_share: Annotated[float, _share]
     zero_share: Annotated[float, _share]
     high_share: Annotated[float, _share]
+    ascii_share: Annotated[float | None, Measure(role="feature", most=1, per=32, optional=True)]
     run_share: Annotated[float, _share]
     unique_bytes: Annotated[int, Measure(role="feature", most=256, digits=5, whole=True)]
     magic: Annotated[Text, Word(role="feature", words=MAGIC)]
+    sample_us: Annotated[float | None, Measure(role="context", most=2**32, per=16, digits=6, optional=True)]
     codec: Annotated[Text, Word(role="context", words=CODECS)]
     stored_bytes: Annotated[int, _bytes_after]
     compress_us: Annotated[float, _microseconds]
-    decompress_us: Annotated[float | None, Measure(role="outcome", most=2**36, digits=6, optional=True)]
+    decompress_us: Annotated[float | None, Measure(role="outcome", most=2**32, per=16, digits=6, optional=True)]
     link_mbps: Annotated[float | None, Measure(role="context", most=2**20, per=4, digits=5, optional=True)]
     cpu_load: Annotated[float | None, Measure(role="context", most=32, per=8, digits=5, optional=True)]
     policy: Annotated[Text, _policy]
@@ -140,7 +144,7 @@ class BlockSketched(Event):
     size: Annotated[int, _size]
     candidates: Annotated[int, Measure(role="feature", most=2**16, digits=4, whole=True)]
     best_similarity: Annotated[float, _share]
-    delta_bytes: Annotated[int | None, Measure(role="outcome", most=2**40, digits=7, whole=True, optional=True)]
+    delta_bytes: Annotated[float | None, Measure(role="outcome", most=2**40, digits=7, whole=True, optional=True)]
     plain_bytes: Annotated[int, _bytes_after]
     age_s: Annotated[float | None, Measure(role="feature", most=2**30, digits=4, optional=True)]
     elapsed_us: Annotated[float, _microseconds]
