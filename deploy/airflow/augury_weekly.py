@@ -82,7 +82,7 @@ for predictor, job in schedule["jobs"].items():
             "priority_weight": job.get("priority", 50),
             "retries": job.get("retries", schedule.get("retries", 2)),
             "retry_delay": dt.timedelta(minutes=job.get("backoff_minutes", schedule.get("backoff_minutes", 10))),
-            "retry_exponential_backoff": True,
+            "retry_exponential_backoff": 2.0,
             "max_retry_delay": dt.timedelta(minutes=schedule.get("most_backoff_minutes", 120)),
         },
         tags=["augury"],

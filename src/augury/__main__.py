@@ -39,7 +39,7 @@ class PredictorCommands(click.Group):
 class RootCommands(click.Group):
     """Commands of modules of their own too, imported only when they are asked for: some need Kedro's settings."""
 
-    MODULES: ClassVar = {
+    ELSEWHERE: ClassVar = {
         "models": "augury.registry_commands",
         "rollback": "augury.registry_commands",
         "rollout": "augury.rollout_commands",
@@ -49,13 +49,13 @@ class RootCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return sorted([*super().list_commands(ctx), *self.MODULES])
+        return sorted([*super().list_commands(ctx), *self.ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
-        if cmd_name not in self.MODULES:
+        if cmd_name not in self.ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(importlib.import_module(self.MODULES[cmd_name]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(self.ELSEWHERE[cmd_name]), cmd_name)
         return command
 
 

@@ -119,7 +119,7 @@ def test_every_predictor_is_retrained_when_the_schedule_says_so(dags, schedule):
             "priority_weight": job.priority,
             "retries": schedule.retries_of(predictor),
             "retry_delay": dt.timedelta(seconds=schedule.wait_before(predictor, 1)),
-            "retry_exponential_backoff": True,
+            "retry_exponential_backoff": 2.0,
             "max_retry_delay": dt.timedelta(minutes=schedule.most_backoff_minutes),
         }
 

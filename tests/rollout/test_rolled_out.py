@@ -280,12 +280,12 @@ for part in range(20):
 def test_threads_share_an_object(file: RolloutFile) -> None:
     to(file, "shadow", rules=EASY)
     rolled_out = behind(file, challenger=choose("champion"), timeout_s=60)
-    threads = [threading.Thread(target=choices, args=(rolled_out, 200)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    rolled_out.close()
+    with rolled_out:
+        threads = [threading.Thread(target=choices, args=(rolled_out, 200)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert file.read().evidence.agreed == 800
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from augury.errors import UserError
 from augury.rollout.evidence import Evidence
@@ -36,6 +36,20 @@ class Decision:
     """Why the rule decided; None where it did not."""
     epoch: int
     """Of the rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Adopted:
+    """What every decision needs of a state."""
+
+    state: RolloutState
+    share: float
+    salt: bytes
+    in_shadow: bool
+
+    @classmethod
+    def of(cls, state: RolloutState) -> "_Adopted":
+        return cls(state, state.share, bytes.fromhex(state.salt), state.stage == "shadow")
 
 
 class RolledOut:
@@ -77,7 +91,7 @@ class RolledOut:
         self._lock = threading.Lock()
         self._seen = Evidence()
         self._epoch = state.current().epoch
-        self._salt = ("", b"")
+        self._adopted = _Adopted.of(state.current())
         self._flushed = time.monotonic()
 
     def decide(self, unit: str, features: Mapping[str, Any]) -> Decision:
@@ -93,13 +107,19 @@ class RolledOut:
         state = self._file.current()
         if state.stopped or self._file.stopped_from_outside():
             return Decision(self._rule(features), None, "stopped", state.epoch)
+        adopted = self._adopted
+        if adopted.state is not state:
+            adopted = self._adopted = _Adopted.of(state)
         arm = CHAMPION
-        share = state.share
-        if share > 0 and self._policies[CHALLENGER] is not None and place_of(unit, self._salt_of(state)) < share:
+        if (
+            adopted.share > 0
+            and self._policies[CHALLENGER] is not None
+            and place_of(unit, adopted.salt) < adopted.share
+        ):
             arm = CHALLENGER
         choice, failure, microseconds = self._ask(arm, features)
         shadow = None
-        if state.stage == "shadow" and self._policies[CHALLENGER] is not None:
+        if adopted.in_shadow and self._policies[CHALLENGER] is not None:
             shadow = self._ask(CHALLENGER, features)
         with self._lock:
             if state.epoch != self._epoch:
@@ -146,6 +166,12 @@ class RolledOut:
         except UserError as error:
             logger.warning("%s", error)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Flush before the application ends."""
         self.flush()
@@ -167,13 +193,6 @@ class RolledOut:
             if failure is not None:
                 choice = self._rule(features)
         return choice, failure, (time.perf_counter_ns() - begun) / 1000
-
-    def _salt_of(self, state: RolloutState) -> bytes:
-        text, salt = self._salt
-        if text != state.salt:
-            salt = bytes.fromhex(state.salt)
-            self._salt = (state.salt, salt)
-        return salt
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -194,6 +194,7 @@ class Scheduler:
                 command = self.command_of(run.job, step)
                 begun["step"] = self._clock()
                 self._note(log, f"{step}, attempt {run.attempt}: {' '.join(command[len(self._command) :])}")
+                logger.info("%s: %s, attempt %d", run.job, step, run.attempt)
                 code = run_process(command, self._project, log, lock, keep_going, _PROCESS_POLL_SECONDS)
                 if code is None and not held:
                     self._note(log, f"{step} was stopped: another scheduler has taken the job over")
