@@ -52,7 +52,7 @@ def record(sample, event, folder):
 @pytest.mark.parametrize(
     ("predictor", "event", "table", "rows"),
     [
-        ("compression", "block_stored", "blocks", None),
+        ("compression", "block_stored", "blocks", 6_000),
         ("prefetch", "block_accessed", "accesses", 4_000),
         ("peer_selection", "peer_fetch", "fetches", 3_000),
         ("gossip_tuning", "gossip_round", "rounds", None),

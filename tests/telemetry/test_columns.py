@@ -1,3 +1,4 @@
+import hashlib
 import math
 import struct
 
@@ -11,7 +12,7 @@ from augury.telemetry.events import columns
 from augury.telemetry.name_columns import Pseudonym, Word
 from augury.telemetry.number_columns import Measure, Time
 
-NAMING = Naming(lambda kind, identifier: bytes(12))
+NAMING = Naming(lambda kind: hashlib.blake2b(digest_size=12))
 MEASURES = sorted(
     {column for event in EVENTS for column in columns(event).values() if isinstance(column, Measure)}, key=repr
 )
@@ -103,7 +104,12 @@ def test_words_and_identifiers_have_their_rules():
     with pytest.raises(RefusedEventError, match="one of the words a, b"):
         encode(word, "c")
     identifier = Pseudonym(kind="k", optional=True)
-    assert identifier.encode("x", ["", b"", None, "\ud800"], NAMING) == [None, None, None, bytes(12)]
+    assert identifier.encode("x", ["", b"", None, "\ud800"], NAMING) == [
+        None,
+        None,
+        None,
+        hashlib.blake2b("\ud800".encode("utf-8", "surrogatepass"), digest_size=12).digest(),
+    ]
     for value in ("x" * 257, b"x" * 257, 7, bytearray(b"x")):
         with pytest.raises(RefusedEventError):
             encode(identifier, value)

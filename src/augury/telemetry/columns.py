@@ -6,6 +6,7 @@ in log files.
 """
 
 import abc
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +33,11 @@ class Naming:
     """What a column needs to know of the node and of the file.
 
     Attributes:
-        pseudonym: Kind and identifier -> keyed hash.
+        hasher: Kind of identifier -> a hash that has the key and nothing else yet, to be copied.
         words: Column -> word -> number, for columns whose list of words the file holds.
     """
 
-    pseudonym: Callable[[str, bytes], bytes]
+    hasher: "Callable[[str], hashlib.blake2b]"
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

@@ -96,15 +96,17 @@ class Pseudonym(Column):
         """Make keyed hashes of 12 bytes; an optional identifier may also be empty."""
         self._present(name, values)
         found: list[Code] = []
+        keyed = naming.hasher(self.kind).copy
         for value in values:
-            if self.optional and (value is None or not value):
+            if not value and self.optional:
                 found.append(None)
                 continue
             if not 0 < len(value) <= MAX_ID_CHARS:
                 raise self.refusal(name)
+            hasher = keyed()
             # surrogatepass: any text that Python can hold has a hash
-            raw = value if type(value) is bytes else value.encode("utf-8", "surrogatepass")
-            found.append(naming.pseudonym(self.kind, raw))
+            hasher.update(value if type(value) is bytes else value.encode("utf-8", "surrogatepass"))
+            found.append(hasher.digest())
         return found
 
     def sql(self, name: str) -> str:

@@ -75,18 +75,18 @@ class Measure(Column):
     def _encode(self, name: str, values: Sequence[Any]) -> list[int]:
         if not values:
             return []
+        # Half a step beyond the range is rounding, such as a share of 1.0000000000000002
+        per, limit = self.per, self.limit
         try:
-            # The comparison comes first, so that a number of a million digits is never multiplied; NaN fails in int().
-            # Half a step beyond the range is rounding, such as a share of 1.0000000000000002
-            per, half = self.per, 0.5 / self.per
-            if min(values) < -half or max(values) > self.most + half:
+            if min(values) < -0.5 / per:
                 raise self.refusal(name)
             codes = list(values) if self.whole and per == 1 else [int(value * per + 0.5) for value in values]
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:  # NaN, infinity, or a number that no float can hold
             if isinstance(error, RefusedEventError):
                 raise
             raise self.refusal(name) from None
-        if max(codes) > self.limit or min(codes) < 0:  # NaN compares with nothing, so it may have hidden another number
+        # NaN, which could hide another number from a comparison, is none of these any more
+        if max(codes) > limit:
             raise self.refusal(name)
         if self.floor:
             codes = [max(code, self.floor) for code in codes]

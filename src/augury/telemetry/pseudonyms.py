@@ -14,7 +14,6 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +97,7 @@ class NodeSecret:
                 f"The secret of this node cannot be kept in {self.path} ({error.strerror}). Name another file with "
                 "secret_path=; only its owner needs access to it."
             ) from None
-        self._hashers = self._make_hashers()
+        self._hashers: dict[str, hashlib.blake2b] = {}
 
     @property
     def node(self) -> str:
@@ -128,8 +127,7 @@ class NodeSecret:
             advanced = self._held.advanced(epoch)
             with contextlib.suppress(OSError, UserError):
                 advanced = self._stored(epoch)
-            self._held = advanced
-            self._hashers = self._make_hashers()
+            self._held, self._hashers = advanced, {}
 
     def pseudonym(self, kind: str, identifier: bytes) -> bytes:
         """Hash an identifier with the key of the week.
@@ -141,20 +139,23 @@ class NodeSecret:
         Returns:
             12 bytes, which are shown as 24 hexadecimal digits.
         """
-        hasher = self._hashers(kind)
+        hasher = self.hasher(kind).copy()
         hasher.update(identifier)
         return hasher.digest()
 
-    def _make_hashers(self) -> "Callable[[str], hashlib.blake2b]":
-        key = self._held.key
-        ready: dict[str, hashlib.blake2b] = {}
+    def hasher(self, kind: str) -> "hashlib.blake2b":
+        """The keyed hash of the week for a kind of identifiers, to be copied.
 
-        def hasher(kind: str) -> "hashlib.blake2b":
-            if kind not in ready:
-                ready[kind] = hashlib.blake2b(key=key, digest_size=ID_DIGITS // 2, person=kind.encode()[:16])
-            return ready[kind].copy()
+        Args:
+            kind: Kind of identifiers.
 
-        return hasher
+        Returns:
+            A hash that nothing was put into yet.
+        """
+        hashers = self._hashers
+        if kind not in hashers:
+            hashers[kind] = hashlib.blake2b(key=self._held.key, digest_size=ID_DIGITS // 2, person=kind.encode()[:16])
+        return hashers[kind]
 
     def _stored(self, epoch: int) -> _Held:
         """Read the file, make it if there is none, and bring it to a week; one process at a time."""

@@ -8,12 +8,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from augury.errors import UserError
-from augury.telemetry.columns import Code, RefusedEventError
-from augury.telemetry.encoding import RowEncoder
-from augury.telemetry.events import EVENTS, event_model
+from augury.telemetry.encoding import BatchEncoder, Recorded
 from augury.telemetry.pseudonyms import NodeSecret
 from augury.telemetry.storage import BATCH_ROWS, Store, is_damage, set_aside
 
@@ -27,9 +25,6 @@ LOOK_EVERY_S = 1.0
 IDLE_S = 5.0
 LONGEST_PAUSE_S = 2.0
 FORK_PATIENCE_S = 1.0
-
-Recorded: TypeAlias = tuple[int, Any, dict[str, Any]]
-"""Nanoseconds since 1970, event type, fields: what the queue holds, unchecked."""
 
 
 class Writer:
@@ -52,7 +47,7 @@ class Writer:
         self._path, self._secret, self._policies = path, secret, tuple(policies)
         self._max_age_ms, self._max_bytes, self._on_damage = max_age_ms, max_bytes, on_damage
         self._clock = clock
-        self._encoders = {event_type: RowEncoder(event_type, secret) for event_type in EVENTS}
+        self._encoder = BatchEncoder(secret)
         self._words: dict[str, dict[str, int]] = {}
         self._store: Store | None = None
         self._checked = False
@@ -104,8 +99,7 @@ class Writer:
 
     def check(self, ts_ns: int, event_type: Any, fields: dict[str, Any]) -> None:
         """Raise what is wrong with an event: a :class:`UserError`."""
-        encoder = self._encoders[event_model(event_type).event_type]
-        encoder.encode([ts_ns // 1_000_000], [fields], self._words)
+        self._encoder.check(ts_ns, event_type, fields, self._words)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was recorded so far is on disk.
@@ -237,7 +231,7 @@ class Writer:
             # The file comes first: its list of words says which numbers are stored. A batch that could not be
             # written is encoded again, because it may meet another file next time
             with self._opened() as store:
-                rows, refusals = self._encoded(self._batch)
+                rows, refusals = self._encoder.encode(self._batch, self._words)
                 if rows:
                     store.write(rows)
             self._end_batch(written=len(self._batch) - len(refusals), refused=len(refusals))
@@ -251,41 +245,6 @@ class Writer:
         self.counts.update(counts)
         self._batch = []
         self._done = self._taken
-
-    def _encoded(self, batch: Sequence[Recorded]) -> tuple[dict[str, list[tuple[Code, ...]]], list[tuple[str, str]]]:
-        """Check and encode a batch.
-
-        Returns:
-            The rows of each event type, and for each event that breaks a rule its type and the rule.
-        """
-        refusals: list[tuple[str, str]] = []
-        groups: dict[str, list[Recorded]] = {}
-        for recorded in batch:
-            event_type = recorded[1]
-            if type(event_type) is str and event_type in self._encoders:
-                groups.setdefault(event_type, []).append(recorded)
-            else:
-                refusals.append(("", "There is no such event type."))
-        rows = {
-            event_type: self._rows(self._encoders[event_type], events, refusals)
-            for event_type, events in groups.items()
-        }
-        return {event_type: found for event_type, found in rows.items() if found}, refusals
-
-    def _rows(
-        self, encoder: RowEncoder, events: Sequence[Recorded], refusals: list[tuple[str, str]]
-    ) -> list[tuple[Code, ...]]:
-        """Encode events of one type; halves that fail are halved again until the bad ones are found."""
-        try:
-            times = [ts_ns // 1_000_000 for ts_ns, _, _ in events]
-            return encoder.encode(times, [fields for _, _, fields in events], self._words)
-        except Exception as error:
-            if len(events) == 1:
-                said = str(error) if isinstance(error, RefusedEventError) else type(error).__name__
-                refusals.append((encoder.event_type, said))
-                return []
-            middle = len(events) // 2
-            return self._rows(encoder, events[:middle], refusals) + self._rows(encoder, events[middle:], refusals)
 
     def _retain(self, now: float) -> None:
         before = self._clock() // 1_000_000 - self._max_age_ms
