@@ -109,11 +109,10 @@ def _blocks(read: Any, source: BlockSource) -> Any:
         ),
         *(nw.coalesce(nw.col(name), nw.lit(0.0)).alias(name) for name in (sb.PLAIN_US, sb.SKETCH_US)),
     )
-    # Equal rows but for the time are one block; of rows that differ at the same time, the smallest text decides
-    first = blocks.group_by(sb.BLOCK).agg(nw.col(sb.TS).min())
-    earliest = blocks.join(first, on=[sb.BLOCK, sb.TS], how="inner")
-    chosen = earliest.group_by(sb.BLOCK).agg(nw.col(sb.SKETCH).min())
-    return earliest.join(chosen, on=[sb.BLOCK, sb.SKETCH], how="inner").unique(sb.BLOCK).select(*sb.BLOCK_COLUMNS)
+    # Of rows with one name the earliest counts; at the same time, the smallest text decides
+    earliest = blocks.filter(nw.col(sb.TS) == nw.col(sb.TS).min().over(sb.BLOCK))
+    chosen = earliest.filter(nw.col(sb.SKETCH) == nw.col(sb.SKETCH).min().over(sb.BLOCK))
+    return chosen.unique(sb.BLOCK).select(*sb.BLOCK_COLUMNS)
 
 
 def _pairs(measured: Any, blocks: Any) -> Any:
