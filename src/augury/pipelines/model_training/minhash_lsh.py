@@ -148,7 +148,7 @@ def train_near_duplicates(
         seed=seed,
         **provenance,
     )
-    example = kept[[sb.BLOCK, sb.SKETCH, sb.DIGEST]].tail(EXAMPLES).to_dict("records")
+    example: list[Any] = kept[[sb.BLOCK, sb.SKETCH, sb.DIGEST]].tail(EXAMPLES).to_dict("records")
     predictor = NearDuplicateIndex(metadata, index, sketch, choice.delta, example)
     stored = replay_batch(rows, choice.settings, choice.delta)
     account = {
