@@ -2,12 +2,12 @@
 
 python benchmarks/deduplication_real.py --data FOLDER [--json]
 
-FOLDER holds either versions.tar.zst (members <number>_<name>/<version>), docs.parquet (doc, file_id, version, ts, bytes)
-and, where they are there, pairs.parquet (doc_a, doc_b, jaccard5: of shingles of five words) and chunks.parquet (doc,
-offset, length, dup); or any files, whose folders are their lineages and whose times of change are their order.
+FOLDER holds either versions.tar.zst (members <number>_<name>/<version>), docs.parquet (doc, file_id, version, ts,
+bytes) and, where they are there, pairs.parquet (doc_a, doc_b, jaccard5: of shingles of five words) and chunks.parquet
+(doc, offset, length, dup); or any files, whose folders are their lineages and whose times of change are their order.
 
-Bars: recall >= 0.99 at J >= 0.8 and >= 0.92 at J >= 0.5 with precision >= 0.90; J is the exact Jaccard similarity of sets
-of 8-byte shingles.
+Bars: recall >= 0.99 at J >= 0.8 and >= 0.92 at J >= 0.5 with precision >= 0.90; J is the exact Jaccard similarity of
+sets of 8-byte shingles.
 """
 
 import argparse

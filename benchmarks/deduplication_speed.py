@@ -3,8 +3,8 @@
 python benchmarks/deduplication_speed.py [--data FOLDER] [--blocks 100000] [--queries 5000] [--datasketch 200]
 
 Blocks are pieces of the files under FOLDER (default: the libraries of this Python) at random places, so that many
-overlap. Bars: 15,000 signatures/s, 10 times datasketch on the same sampled shingles, 10,000 queries/s on 100,000 blocks.
-Times are CPU times; datasketch is given the shingles, whose hashing is not counted for it.
+overlap. Bars: 15,000 signatures/s, 10 times datasketch on the same sampled shingles, 10,000 queries/s on 100,000
+blocks. Times are CPU times; datasketch is given the shingles, whose hashing is not counted for it.
 """
 
 import argparse

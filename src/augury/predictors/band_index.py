@@ -16,6 +16,7 @@ from pydantic import Field
 
 from augury.errors import UserError
 from augury.parameters import Parameters
+from augury.predictors.array_files import open_array, write_array
 from augury.predictors.shingle_sketches import Cells
 
 TAIL = 256
@@ -203,10 +204,10 @@ class BandIndex:
                 unfinished = directory / f".{place.name}.part"
                 unfinished.mkdir(exist_ok=True)
                 for name in ARRAYS:
-                    np.save(unfinished / f"{name}.npy", getattr(segment, name), allow_pickle=False)
+                    write_array(unfinished / f"{name}.npy", getattr(segment, name))
                 unfinished.rename(place)
         temporary = directory / ".removed.part.npy"
-        np.save(temporary, self.removed_rows(), allow_pickle=False)
+        write_array(temporary, self.removed_rows())
         temporary.rename(directory / "removed.npy")
 
     @classmethod
@@ -228,18 +229,16 @@ class BandIndex:
                 places = sorted(directory.glob(f"segment-{len(index):09d}-*"), key=lambda place: place.name)
                 if not places:
                     raise UserError(f"'{directory}' holds no complete index: rows from {len(index)} on are missing.")
-                arrays = {name: np.load(places[-1] / f"{name}.npy", "r", allow_pickle=False) for name in ARRAYS}
+                arrays = {name: open_array(places[-1] / f"{name}.npy") for name in ARRAYS}
                 segment = Segment(**arrays)
                 if segment.cells.shape[1:] != (hashes,) or len(segment.keys) != banding.bands or not len(segment):
                     raise UserError(f"'{places[-1]}' is damaged: its arrays do not fit {hashes} hashes and the bands.")
                 index.segments.append(segment)
                 index._removed.append(np.zeros(len(segment), dtype=bool))
-            for row in np.load(directory / "removed.npy", allow_pickle=False).tolist():
+            for row in open_array(directory / "removed.npy").tolist():
                 index.remove(row)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"'{directory}' holds no complete index: {error.filename} is missing.") from None
-        except (ValueError, EOFError) as error:
-            raise UserError(f"'{directory}' holds a damaged array: {error}") from None
         return index
 
     def merged_places(self, directory: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from augury.errors import InputError, UserError
 from augury.parameters import Parameters
+from augury.predictors.array_files import open_array, write_array
 from augury.predictors.band_index import BandIndex, Banding, Found
 from augury.predictors.shingle_sketches import Cells, SketchRecipe, sketch_blocks
 
@@ -216,7 +217,7 @@ class BlockIndex:
         digests = np.array([bytes.fromhex(digest or "00" * DIGEST_BYTES) for digest in self._digests], dtype="V12")
         for name, write in (
             (NAMES_FILE, lambda path: path.write_text("".join(json.dumps(name) + "\n" for name in self.names))),
-            (DIGESTS_FILE, lambda path: np.save(path, digests.view(np.uint8).reshape(-1, DIGEST_BYTES))),
+            (DIGESTS_FILE, lambda path: write_array(path, digests.view(np.uint8).reshape(-1, DIGEST_BYTES))),
         ):
             unfinished = directory / f".part-{name}"
             write(unfinished)
@@ -245,10 +246,12 @@ class BlockIndex:
             index = cls(IndexSettings.model_validate(manifest["settings"]))
             lines = (directory / NAMES_FILE).read_text(encoding="utf-8").splitlines()
             names = [json.loads(line) for line in lines[:rows]]
-            digests = np.load(directory / DIGESTS_FILE, allow_pickle=False)[:rows]
+            digests = open_array(directory / DIGESTS_FILE)[:rows]
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"'{directory}' holds no index of blocks: {error.filename} is missing.") from None
-        except (ValueError, KeyError, TypeError, EOFError, ValidationError) as error:
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
             raise UserError(f"'{directory}' holds a damaged index: {error}") from None
         if len(names) != rows or digests.shape != (rows, DIGEST_BYTES):
             raise UserError(f"'{directory}' holds a damaged index: {rows} blocks, but {len(names)} names.")

@@ -78,7 +78,7 @@ def _lower(smallest: Any, kept: Any, count: int, hashes: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_bytes(piece: Any, limit: Any, key: Any, kept: Any) -> int:
+def _keep_bytes(piece: Any, limit: Any, key: Any, kept: Any) -> Any:
     """Hashes of the 8-byte shingles that the sampling keeps.
 
     What is kept is written without a branch, which a processor could not foresee: up to twice as fast as with one.
@@ -97,15 +97,15 @@ def _keep_bytes(piece: Any, limit: Any, key: Any, kept: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_words(block: Any, limit: Any, key: Any, words: int, kept: Any) -> int:
+def _keep_words(block: Any, limit: Any, key: Any, words: int, kept: Any) -> Any:
     """The same for shingles of words: runs of ASCII letters, digits and ``_``, or any other byte that is no space."""
     last = np.zeros(words, np.uint64)
     read = 0
     count = np.uint64(0)
     word = np.uint64(0)
-    inside = False
+    inside: Any = False
     for place in range(len(block) + 1):
-        byte = block[place] if place < len(block) else np.uint8(32)
+        byte: Any = block[place] if place < len(block) else np.uint8(32)
         lower = byte | 32
         part_of_word = (97 <= lower <= 122 and byte >= 65) or 48 <= byte <= 57 or byte == 95
         ends = inside and not part_of_word

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,12 @@ def measure_blocks(
     names = [_pseudonym(f"block {row}", sketch.key) for row in range(len(versions))]
     cells, sketch_us = _timed_sketches(contents, sketch)
     random = np.random.default_rng([seed, 1])
-    rows, compressed = [], []
+    rows: list[dict[str, Any]] = []
+    compressed: list[tuple[int | None, float | None]] = []
     pairs = _pairs(exact_jaccard(contents), limits)
     progress = tqdm(total=len(contents) + len(pairs), desc="deltas", unit="delta", mininterval=2)
     for row, content in enumerate(contents):
-        packed, plain_us = _timed(lambda block=content: delta_compression.plain(block))
+        packed, plain_us = _timed(partial(delta_compression.plain, content))
         drawn = int(random.integers(row)) if row else 0
         rows.append(
             {
@@ -109,9 +111,7 @@ def measure_blocks(
         progress.update()
     for row, reference, measured in zip(pairs["row"], pairs["of"], pairs["measured"], strict=True):
         if measured:
-            packed, delta_us = _timed(
-                lambda block=contents[row], other=contents[reference]: delta_compression.delta(block, other)
-            )
+            packed, delta_us = _timed(partial(delta_compression.delta, contents[row], contents[reference]))
             compressed.append((len(packed), delta_us))
         else:
             compressed.append((None, None))

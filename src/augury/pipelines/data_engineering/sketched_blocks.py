@@ -3,6 +3,8 @@
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from augury import engines
@@ -29,8 +31,8 @@ class BlockSplit(Parameters):
 
 def prepare_blocks(
     sketches: Any, pairs: Any, source: BlockSource, split: BlockSplit, seed: int
-) -> tuple[Any, Any, dict[str, Any]]:
-    """Clean both tables and divide the lineages.
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Clean both tables where they are, collect them, and divide the lineages.
 
     Args:
         sketches: Raw blocks, any engine; see :class:`augury.schemas.sketched_blocks.SketchedBlocks`. A block without a
@@ -41,48 +43,43 @@ def prepare_blocks(
         seed: Of the division.
 
     Returns:
-        - Blocks: :data:`~augury.predictors.sketched_block_columns.BLOCK_COLUMNS` and ``split``; numbers are float64
-          but for ``ts`` and ``size`` (int64).
+        - Blocks in the order of time, of one moment in that of the names:
+          :data:`~augury.predictors.sketched_block_columns.BLOCK_COLUMNS` and ``split``; numbers are float64 but for
+          ``ts`` and ``size`` (int64).
         - Pairs of blocks that are both there, in the same split, the reference the earlier one: once each.
         - An account of the rows.
 
     Raises:
         UserError: Nothing is left in a split.
     """
-    read = nw.from_native(sketches)
-    rows_read = _count(read)
-    blocks = _blocks(read, source)
+    blocks = engines.to_pandas(_blocks(nw.from_native(sketches), source))
+    rows_read = int(blocks["rows"].sum())
+    blocks = blocks.drop_duplicates(sb.BLOCK).drop(columns="rows")
     if source.share < 1:
-        drawn = nw.from_native(engines.hash_uniform(blocks.to_native(), sb.LINEAGE, seed + 1, _DRAW))
-        blocks = drawn.filter(nw.col(_DRAW) < source.share).drop(_DRAW)
-    divided = engines.hash_uniform(blocks.to_native(), sb.LINEAGE, seed, _DRAW)
-    blocks = (
-        nw.from_native(divided)
-        .with_columns(split=nw.when(nw.col(_DRAW) < split.holdout_share).then(nw.lit(HOLDOUT)).otherwise(nw.lit(TRAIN)))
-        .drop(_DRAW)
-    )
-    measured = nw.from_native(pairs)
-    pairs_read = _count(measured)
-    kept = _pairs(measured, blocks)
-    sizes = engines.to_pandas(
-        blocks.group_by("split").agg(blocks=nw.len(), lineages=nw.col(sb.LINEAGE).n_unique()).to_native()
-    ).set_index("split")
-    for name in (TRAIN, HOLDOUT):
-        if name not in sizes.index:
+        drawn = engines.hash_uniform(blocks, sb.LINEAGE, seed + 1, _DRAW)
+        blocks = drawn[drawn[_DRAW] < source.share].drop(columns=_DRAW)
+    divided = engines.hash_uniform(blocks, sb.LINEAGE, seed, _DRAW)
+    names = np.where(divided[_DRAW] < split.holdout_share, HOLDOUT, TRAIN)
+    blocks = divided.drop(columns=_DRAW).assign(split=names).sort_values([sb.TS, sb.BLOCK], ignore_index=True)
+    measured = engines.to_pandas(_pairs(nw.from_native(pairs)))
+    kept = _in_order(measured, blocks)
+    parts = {name: blocks[blocks["split"] == name] for name in (TRAIN, HOLDOUT)}
+    for name, part in parts.items():
+        if part.empty:
             raise UserError(
                 f"deduplication.primary_blocks: no lineage is in the split '{name}', of {rows_read} rows read. Bring "
                 "more lineages, or change deduplication.split.holdout_share."
             )
     report = {
         "rows_read": rows_read,
-        "blocks": {name: int(sizes.loc[name, "blocks"]) for name in (TRAIN, HOLDOUT)},
-        "lineages": {name: int(sizes.loc[name, "lineages"]) for name in (TRAIN, HOLDOUT)},
-        "left_out": rows_read - int(sizes["blocks"].sum()),
-        "pairs_read": pairs_read,
-        "pairs": _count(kept),
-        "origin": {"measured": int(sizes["blocks"].sum())},
+        "blocks": {name: len(part) for name, part in parts.items()},
+        "lineages": {name: int(part[sb.LINEAGE].nunique()) for name, part in parts.items()},
+        "left_out": rows_read - len(blocks),
+        "pairs_read": len(measured),
+        "pairs": len(kept),
+        "origin": {"measured": len(blocks)},
     }
-    return blocks.to_native(), kept.to_native(), report
+    return blocks, kept, report
 
 
 def _blocks(read: Any, source: BlockSource) -> Any:
@@ -109,33 +106,28 @@ def _blocks(read: Any, source: BlockSource) -> Any:
         ),
         *(nw.coalesce(nw.col(name), nw.lit(0.0)).alias(name) for name in (sb.PLAIN_US, sb.SKETCH_US)),
     )
-    # Equal rows but for the time are one block; of rows that differ at the same time, the smallest text decides
-    first = blocks.group_by(sb.BLOCK).agg(nw.col(sb.TS).min())
-    earliest = blocks.join(first, on=[sb.BLOCK, sb.TS], how="inner")
-    chosen = earliest.group_by(sb.BLOCK).agg(nw.col(sb.SKETCH).min())
-    return earliest.join(chosen, on=[sb.BLOCK, sb.SKETCH], how="inner").unique(sb.BLOCK).select(*sb.BLOCK_COLUMNS)
+    # Of rows with one name the earliest counts; at the same time, the smallest text decides
+    earliest = blocks.with_columns(rows=nw.len().over(sb.BLOCK)).filter(
+        nw.col(sb.TS) == nw.col(sb.TS).min().over(sb.BLOCK)
+    )
+    chosen = earliest.filter(nw.col(sb.SKETCH) == nw.col(sb.SKETCH).min().over(sb.BLOCK))
+    return chosen.unique(sb.BLOCK).select(*sb.BLOCK_COLUMNS, "rows")
 
 
-def _pairs(measured: Any, blocks: Any) -> Any:
+def _pairs(measured: Any) -> Any:
     if sb.DELTA_US not in measured.collect_schema().names():
         measured = measured.with_columns(**{sb.DELTA_US: nw.lit(None, dtype=nw.Float64)})
-    own = blocks.select(nw.col(sb.BLOCK), nw.col(sb.TS), nw.col("split"))
-    other = blocks.select(
-        nw.col(sb.BLOCK).alias(sb.REFERENCE), nw.col(sb.TS).alias("reference_ts"), nw.col("split").alias("other_split")
-    )
-    pairs = measured.select(nw.col(*sb.PAIR_TEXTS).cast(nw.String), nw.col(*sb.PAIR_NUMBERS).cast(nw.Float64))
-    pairs = pairs.join(own, on=sb.BLOCK, how="inner").join(other, on=sb.REFERENCE, how="inner")
-    earlier = (nw.col("reference_ts") < nw.col(sb.TS)) | (
-        (nw.col("reference_ts") == nw.col(sb.TS)) & (nw.col(sb.REFERENCE) < nw.col(sb.BLOCK))
-    )
-    pairs = pairs.filter(earlier & (nw.col("split") == nw.col("other_split")))
-    return (
-        pairs.group_by(*sb.PAIR_TEXTS, "split")
-        .agg(nw.col(sb.JACCARD).max(), nw.col(sb.DELTA_BYTES).min(), nw.col(sb.DELTA_US).min())
-        .select(*sb.PAIR_COLUMNS, "split")
-    )
+    return measured.select(nw.col(*sb.PAIR_TEXTS).cast(nw.String), nw.col(*sb.PAIR_NUMBERS).cast(nw.Float64))
 
 
-def _count(frame: Any) -> int:
-    counted = engines.to_pandas(frame.select(rows=nw.len()).to_native())
-    return int(counted["rows"].iloc[0])
+def _in_order(measured: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of an earlier and a later block of one split, each once."""
+    places = pd.Series(np.arange(len(blocks)), index=blocks[sb.BLOCK])
+    split = blocks["split"].to_numpy()
+    known = measured[measured[sb.BLOCK].isin(places.index) & measured[sb.REFERENCE].isin(places.index)]
+    own, other = places.loc[known[sb.BLOCK]].to_numpy(), places.loc[known[sb.REFERENCE]].to_numpy()
+    good = (other < own) & (split[own] == split[other])
+    kept = known[good].assign(split=split[own[good]])
+    numbers = {sb.JACCARD: "max", sb.DELTA_BYTES: "min", sb.DELTA_US: "min"}
+    once = kept.groupby([*sb.PAIR_TEXTS, "split"], as_index=False, sort=True).agg(numbers)
+    return once[[*sb.PAIR_COLUMNS, "split"]]

@@ -4,7 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from augury import engines
 from augury.predictors import sketched_block_columns as sb
 from augury.predictors.shingle_sketches import SketchRecipe, decode
 
@@ -12,24 +11,23 @@ TRAIN, HOLDOUT = "train", "holdout"
 
 
 def build_block_features(
-    primary_blocks: Any, primary_pairs: Any, sketch: SketchRecipe
+    primary_blocks: pd.DataFrame, primary_pairs: pd.DataFrame, sketch: SketchRecipe
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Collect both tables and put blocks in their order.
+    """Check the sketches and take the splits apart.
 
     Args:
-        primary_blocks: Blocks with ``split``, any engine.
-        primary_pairs: Pairs with ``split``, any engine.
+        primary_blocks: Blocks with ``split``, in the order of time.
+        primary_pairs: Pairs with ``split``.
         sketch: How the blocks were sketched.
 
     Returns:
-        Blocks and pairs of training, blocks and pairs of the holdout, each in the order of time (of one moment, in that
-        of the names), with ``group`` (the lineage); and what is the same of all of them.
+        Blocks and pairs of training, blocks and pairs of the holdout; blocks in the order of time, with ``group`` (the
+        lineage); and what is the same of all of them.
 
     Raises:
         InputError: A sketch was not made with this recipe.
     """
-    blocks = engines.to_pandas(primary_blocks).sort_values([sb.TS, sb.BLOCK], ignore_index=True)
-    pairs = engines.to_pandas(primary_pairs).sort_values([sb.BLOCK, sb.REFERENCE], ignore_index=True)
+    blocks, pairs = primary_blocks, primary_pairs
     decode(blocks[sb.SKETCH].tolist(), sketch.cells, f"{sb.BLOCKS_DATASET}: column '{sb.SKETCH}'")
     blocks = blocks.assign(group=blocks[sb.LINEAGE])
     parts = [

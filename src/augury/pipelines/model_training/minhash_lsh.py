@@ -66,6 +66,9 @@ class MinHashModel(Parameters):
     chain_limit: int = Field(default=1, ge=1, le=16, description="references to read before a block can be read")
     tries: int = Field(default=1, ge=1, le=16, description="references that are tried for a block")
     bytes_per_us: float = Field(default=0.2, ge=0, description="bytes that a CPU microsecond has to save")
+    index_blocks: bool = Field(
+        default=True, description="whether the blocks of training are in the model; false: no sketch leaves with it"
+    )
     folds: int = Field(default=5, ge=2, description="parts of the lineages, each judged by what the others choose")
 
 
@@ -123,6 +126,7 @@ def train_near_duplicates(
     choice = choose(rows, sketch, model)
     folds = _judge_folds(rows, sketch, model, seed)
     first = ~rows.blocks[sb.DIGEST].duplicated() | (rows.blocks[sb.DIGEST] == "")
+    first &= model.index_blocks
     kept = rows.blocks[first]
     index = BlockIndex(choice.settings)
     index.add_sketches(kept[sb.BLOCK].tolist(), rows.cells[first.to_numpy()], kept[sb.DIGEST].tolist())
@@ -144,7 +148,7 @@ def train_near_duplicates(
         seed=seed,
         **provenance,
     )
-    example = rows.blocks[[sb.BLOCK, sb.SKETCH, sb.DIGEST]].tail(EXAMPLES).to_dict("records")
+    example: list[Any] = kept[[sb.BLOCK, sb.SKETCH, sb.DIGEST]].tail(EXAMPLES).to_dict("records")
     predictor = NearDuplicateIndex(metadata, index, sketch, choice.delta, example)
     stored = replay_batch(rows, choice.settings, choice.delta)
     account = {
