@@ -242,7 +242,7 @@ def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: f
         tables.peer_failed[p, 0] += 1
         t[FAILED] += 1
         # Before the first answer, nothing says what is long
-        took = t[MEAN] + knobs.failure * deviation if t[COUNT] > 0 else -np.inf
+        took = t[MEAN] + knobs.failure * max(deviation, 1.0) if t[COUNT] > 0 else -np.inf
         if latency > 0:
             took = max(took, np.log(latency))
         if took > -np.inf:

@@ -60,7 +60,9 @@ class PeerSettings(Parameters):
     blend: bool = Field(default=True, description="learn how much each signal counts; false: the pair's n / (n + k)")
     load: float = Field(default=1.0, ge=0, description="first exponent of 1 + requests in flight, against herding")
     failure: float = Field(
-        default=3.0, ge=0, description="a failure takes at least as long as this many standard deviations above the mean"
+        default=3.0,
+        ge=0,
+        description="a failure takes at least this many standard deviations, of 1 or more, longer than the mean: 20 times",
     )
 
 
