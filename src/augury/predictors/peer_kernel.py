@@ -1,9 +1,9 @@
 """The compiled loops of ``peer_selection``: predict a candidate, learn from an answer; importing it needs numba.
 
-The prior of a pair is ``mean + bias(client) + bias(peer) + <factors(client), factors(peer)>`` of log latency. Its vectors
-are learned online by stochastic gradient steps. With ``step: covariance``, each step is scaled by the covariance that is
-left of the vector (the extended Kalman filter of a matrix factorisation), so that the first answers move it far and the
-thousandth hardly at all.
+The prior of a pair is ``mean + bias(client) + bias(peer) + <factors(client), factors(peer)>`` of log latency. Its
+vectors are learned online by stochastic gradient steps. With ``step: covariance``, each step is scaled by the
+covariance that is left of the vector (the extended Kalman filter of a matrix factorisation), so that the first answers
+move it far and the thousandth hardly at all.
 
 On top of the prior, five signals are blended by a recursive ridge regression that starts as the plain rule
 ``n / (n + k)`` and leaves it only as far as the answers say: the pair's own mean, the mean of the mirrored pair (A to B

@@ -20,9 +20,7 @@ from augury.errors import UserError
 from augury.parameters import Parameters, near_matches
 from augury.predictors.peer_requests import Requests
 
-Rule = Literal[
-    "random", "last_rtt", "ewma_greedy", "epsilon_greedy", "beta_thompson", "lin_ucb", "lin_thompson"
-]
+Rule = Literal["random", "last_rtt", "ewma_greedy", "epsilon_greedy", "beta_thompson", "lin_ucb", "lin_thompson"]
 RULES: tuple[str, ...] = get_args(Rule)
 
 

@@ -154,9 +154,7 @@ class PeerSelector(PolicyPredictor):
             [ranking.peers[drawn]],
         )
 
-    def rank(
-        self, client: str | None, candidates: Sequence[str], context: Mapping[str, Any] | None = None
-    ) -> Ranking:
+    def rank(self, client: str | None, candidates: Sequence[str], context: Mapping[str, Any] | None = None) -> Ranking:
         """:meth:`select` without a random draw: the candidates by what is known.
 
         Raises:
@@ -355,7 +353,9 @@ class PeerSelector(PolicyPredictor):
             with np.load(directory / name, allow_pickle=False) as arrays:
                 tables = tables_from(arrays)
             if tables.weight.shape != (len(clients), len(peers)):
-                raise ValueError(f"tables of shape {tables.weight.shape} for {len(clients)} clients, {len(peers)} peers")
+                raise ValueError(
+                    f"tables of shape {tables.weight.shape} for {len(clients)} clients, {len(peers)} peers"
+                )
         except FileNotFoundError:
             raise
         except (ValidationError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:

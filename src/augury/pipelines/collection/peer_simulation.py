@@ -2,8 +2,8 @@
 
 The logarithm of a latency is a mean, a bias of the client, a bias of the peer and the product of their positions, a
 deviation of the pair that stays, a random walk of the pair, load of the peer that comes and goes, and noise. All
-candidates of every request are measured, so the best choice of each is known; one of them is marked as chosen, uniformly
-at random, with its propensity.
+candidates of every request are measured, so the best choice of each is known; one of them is marked as chosen,
+uniformly at random, with its propensity.
 """
 
 import hashlib
@@ -33,7 +33,9 @@ class PeerSimulation(Parameters):
     candidates: int = Field(default=5, ge=2, le=8)
     median_ms: float = Field(default=80.0, gt=0)
     rank: int = Field(default=3, ge=1, le=32, description="dimensions of the positions")
-    spread: float = Field(default=0.6, ge=0, description="standard deviation of the product of positions, in logarithms")
+    spread: float = Field(
+        default=0.6, ge=0, description="standard deviation of the product of positions, in logarithms"
+    )
     bias: float = Field(default=0.25, ge=0, description="of the biases of clients and of peers")
     pair: float = Field(default=0.15, ge=0, description="of a pair's own lasting deviation")
     drift: float = Field(default=0.25, ge=0, description="of a pair's random walk, over the whole time")
@@ -42,7 +44,9 @@ class PeerSimulation(Parameters):
     timeouts: float = Field(default=0.002, ge=0, lt=1, description="share of fetches that fail")
     flaky: float = Field(default=0.1, ge=0, le=1, description="share of peers of which many more fail")
     flaky_timeouts: float = Field(default=0.15, ge=0, lt=1, description="share of fetches from those that fail")
-    joins: float = Field(default=0.15, ge=0, le=0.5, description="share of peers that come later on, and that leave early")
+    joins: float = Field(
+        default=0.15, ge=0, le=0.5, description="share of peers that come later on, and that leave early"
+    )
     hours: float = Field(default=72.0, gt=0, description="length of the log")
 
 
@@ -74,7 +78,9 @@ def simulate_fetches(collection: PeerSimulation, seed: int) -> pd.DataFrame:
     mbps = 8e-3 * size[:, None] / (rtt * 3)
     chosen = np.arange(k) == random.integers(0, k, n)[:, None]
     in_flight = random.poisson(np.exp(load) - 0.5 * np.minimum(np.exp(load), 1))
-    names = {role: np.array([_pseudonym(role, number) for number in range(count)]) for role, count in (("c", c), ("p", p))}
+    names = {
+        role: np.array([_pseudonym(role, number) for number in range(count)]) for role, count in (("c", c), ("p", p))
+    }
     flat = {
         fc.TS: np.repeat((FIRST_MS + moment * collection.hours * 3_600_000).astype(np.int64) // 1000 * 1000, k),
         fc.REQUEST: np.repeat([_pseudonym("r", number) for number in range(n)], k),

@@ -80,10 +80,7 @@ def judge_off_policy(
             for name in ESTIMATORS
         ]
         tables["The log"] = [
-            {
-                name: found[name]
-                for name in ("n", "effective_sample_size", "mean_weight", "largest_weight", "clipped")
-            }
+            {name: found[name] for name in ("n", "effective_sample_size", "mean_weight", "largest_weight", "clipped")}
         ]
     if requests.measured and len(requests.client) >= LEAST:
         errors = errors_of_estimates(requests, predictor, judgement, seed)
@@ -103,9 +100,7 @@ def judge_off_policy(
     return {"metrics": metrics, "intervals": intervals, "tables": tables, "warnings": warnings}
 
 
-def judge_log(
-    requests: Requests, predictor: PeerSelector, judgement: PeerJudgement, seed: int
-) -> dict[str, Any]:
+def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgement, seed: int) -> dict[str, Any]:
     """Estimate what a selector would have got, from requests that all have a chosen candidate with an outcome.
 
     Returns:
@@ -126,8 +121,8 @@ def judge_log(
         )
     elif missing.any():
         raise UserError(
-            f"{DATASET}: column 'propensity' is missing in {int(missing.sum()):,} of {len(missing):,} rows; a log has it "
-            "in all rows or in none."
+            f"{DATASET}: column 'propensity' is missing in {int(missing.sum()):,} of {len(missing):,} rows; a log has "
+            "it in all rows or in none."
         )
     check_propensities(log, DATASET)
     target = target_of(requests, predictor)

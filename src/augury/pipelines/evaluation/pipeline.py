@@ -110,18 +110,14 @@ def peer_selection() -> Pipeline:
             outputs=["predictions_holdout", "report_facts"],
             name="replay_holdout",
         ),
-        Node(
-            peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"
-        ),
+        Node(peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"),
         Node(
             peer_costs.judge_periods,
             inputs=["predictor", "features_train", "features_candidates", "params:judgement", "params:seed"],
             outputs="report_periods",
             name="judge_periods",
         ),
-        Node(
-            peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"
-        ),
+        Node(peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"),
         Node(
             peer_off_policy.judge_off_policy,
             inputs=[*judged, "params:seed"],

@@ -106,7 +106,9 @@ def train_peer_selector(
         "clients": len(requests.clients),
         "peers": len(requests.peers),
         "learned_from": "own choices" if requests.measured else "logged choices",
-        "blend": dict(zip(("pair", "mirror", "peer_shock", "client_shock", "load"), selector.tables.blend.tolist(), strict=True)),
+        "blend": dict(
+            zip(("pair", "mirror", "peer_shock", "client_shock", "load"), selector.tables.blend.tolist(), strict=True)
+        ),
         "loop_us_by_request": 1e6 * seconds / len(requests.client),
         "parameters": model.model_dump(mode="json"),
         "seconds": time.perf_counter() - started,
