@@ -2,10 +2,10 @@
 
 Run it on any cube of round-trip times, in any unit:
 
-    python benchmarks/peer_selection_matrix.py --data seattle_rtt_s.npz [--key rtt_s] [--decisions seattle_decisions.parquet]
+    python benchmarks/peer_selection_matrix.py --data seattle_rtt_s.npz [--key rtt_s] [--decisions decisions.parquet]
 
-A cube is an ``.npz`` or ``.npy`` of shape (rounds, clients, peers) or (clients, peers), square or not; what is not a finite
-number above 0 was not measured. Decisions are a table with one row per decision and candidate.
+A cube is an ``.npz`` or ``.npy`` of shape (rounds, clients, peers) or (clients, peers), square or not; what is not a
+finite number above 0 was not measured. Decisions are a table with one row per decision and candidate.
 """
 
 import argparse
@@ -85,11 +85,11 @@ def read_cube(path: Path, key: str | None) -> Any:
 def show(drawn: list[Requests]) -> None:
     """Print means over the draws, the spread of the first column and the gain over the exponential mean."""
     found = [compare_policies(requests, seed=number) for number, requests in enumerate(drawn)]
-    mean = sum(found[1:], found[0]) / len(found)
-    ratios = pd.concat([table["cost_over_oracle"] for table in found], axis=1)
-    plain = pd.concat([table["cost_over_oracle"] / table.loc[EWMA, "cost_over_oracle"] for table in found], axis=1)
+    mean = pd.concat(found).groupby(level=0, sort=False).mean()
+    ratios = np.column_stack([table["cost_over_oracle"].to_numpy(dtype=np.float64) for table in found])
+    plain = ratios[list(mean.index).index(EWMA)]
     mean.insert(1, "sd", ratios.std(axis=1, ddof=1) if len(found) > 1 else np.nan)
-    mean.insert(2, f"saved_of_{EWMA}", 1 - plain.mean(axis=1))
+    mean.insert(2, f"saved_of_{EWMA}", 1 - (ratios / plain).mean(axis=1))
     print(mean.round(3).to_string())
 
 

@@ -1,13 +1,13 @@
 """What a policy would have cost, estimated from the log of another: IPS, SNIPS, direct method and doubly robust.
 
-A log holds, of every decision, the actions there were, the probability with which each was taken (its propensity), which
-one was taken, and its outcome. Of a policy that would have acted otherwise, the log says nothing directly:
+A log holds, of every decision, the actions there were, the probability with which each was taken (its propensity),
+which one was taken, and its outcome. Of a policy that would have acted otherwise, the log says nothing directly:
 
 - **IPS** [1]_ weighs the outcomes of the actions that the policy would have taken too by the inverse of their
   propensities; unbiased, and noisy. Weights above ``clip`` are cut to it, which trades variance for bias.
 - **SNIPS** [2]_ divides by the sum of the weights instead of the number of decisions.
-- The **direct method** takes a model's predictions of all outcomes; as biased as the model. The model must not have seen
-  the decision that it judges: :func:`cross_fitted`.
+- The **direct method** takes a model's predictions of all outcomes; as biased as the model. The model must not have
+  seen the decision that it judges: :func:`cross_fitted`.
 - **Doubly robust** [3]_ takes the model's predictions and corrects them by the weighted errors on what was taken: right
   on average if the propensities are right or the model is.
 
@@ -75,8 +75,8 @@ def check_propensities(log: Log, dataset: str = "log", tolerance: float = SUM_TO
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
-            f"{dataset}: column 'propensity' must be above 0 and at most 1: {int(wrong.sum()):,} of {len(wrong):,} rows "
-            f"break this, for example {log.propensity[row]:g} in row {row}. What a policy never tries, its log cannot "
+            f"{dataset}: column 'propensity' must be above 0 and at most 1: {int(wrong.sum()):,} of {len(wrong):,} "
+            f"rows break this, for example {log.propensity[row]:g} in row {row}. What a policy never tries, its log cannot "
             "judge."
         )
     sums = np.add.reduceat(log.propensity, log.start[:-1]) if len(log.taken) else np.zeros(0)
@@ -84,8 +84,8 @@ def check_propensities(log: Log, dataset: str = "log", tolerance: float = SUM_TO
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
-            f"{dataset}: column 'propensity' must add up to 1 over the candidates of a request: {int(wrong.sum()):,} of "
-            f"{len(sums):,} requests break this, for example one with {sums[row]:g} in row {int(log.start[row])}."
+            f"{dataset}: column 'propensity' must add up to 1 over the candidates of a request: {int(wrong.sum()):,} "
+            f"of {len(sums):,} requests break this, for example one with {sums[row]:g} in row {int(log.start[row])}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Columns of the raw table of ``peer_selection``: one row per candidate of a request, as the event ``peer_fetch`` has them."""
+"""Columns of the raw table of ``peer_selection``: one row per candidate, as in the event ``peer_fetch``."""
 
 DATASET = "peer_selection.fetches"
 

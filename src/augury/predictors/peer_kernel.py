@@ -1,9 +1,9 @@
 """The compiled loops of ``peer_selection``: predict a candidate, learn from an answer; importing it needs numba.
 
-The prior of a pair is ``mean + bias(client) + bias(peer) + <factors(client), factors(peer)>`` of log latency. Its vectors
-are learned online by stochastic gradient steps. With ``step: covariance``, each step is scaled by the covariance that is
-left of the vector (the extended Kalman filter of a matrix factorisation), so that the first answers move it far and the
-thousandth hardly at all.
+The prior of a pair is ``mean + bias(client) + bias(peer) + <factors(client), factors(peer)>`` of log latency. Its
+vectors are learned online by stochastic gradient steps. With ``step: covariance``, each step is scaled by the
+covariance that is left of the vector (the extended Kalman filter of a matrix factorisation), so that the first answers
+move it far and the thousandth hardly at all.
 
 On top of the prior, five signals are blended by a recursive ridge regression that starts as the plain rule
 ``n / (n + k)`` and leaves it only as far as the answers say: the pair's own mean, the mean of the mirrored pair (A to B
@@ -242,7 +242,7 @@ def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: f
         tables.peer_failed[p, 0] += 1
         t[FAILED] += 1
         # Before the first answer, nothing says what is long
-        took = t[MEAN] + knobs.failure * deviation if t[COUNT] > 0 else -np.inf
+        took = t[MEAN] + knobs.failure * max(deviation, 1.0) if t[COUNT] > 0 else -np.inf
         if latency > 0:
             took = max(took, np.log(latency))
         if took > -np.inf:

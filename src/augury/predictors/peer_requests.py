@@ -137,11 +137,12 @@ def requests_of_table(table: pd.DataFrame) -> Requests:
         start=start,
         client=client[change].astype(np.int64),
         peer=peer.astype(np.int64),
-        latency=table[LATENCY].to_numpy(dtype=np.float64),
+        # Arrays of their own: for a column that is a view of a table, the loops would be compiled once more
+        latency=table[LATENCY].to_numpy(dtype=np.float64, copy=True),
         ok=table[OK].to_numpy(dtype=np.float64) != 0,
         load=np.nan_to_num(table[IN_FLIGHT].to_numpy(dtype=np.float64)),
         logged=logged,
-        propensity=table[PROPENSITY].to_numpy(dtype=np.float64),
+        propensity=table[PROPENSITY].to_numpy(dtype=np.float64, copy=True),
         clients=tuple(clients),
         peers=tuple(peers),
     )

@@ -38,7 +38,9 @@ def replay_rules(
     peer_mean, peer_count = np.zeros(peers), np.zeros(peers)
     all_mean, all_count, spread = 0.0, 0.0, 1.0
     gram, moment = np.eye(FEATURES) * ridge, np.zeros(FEATURES)
-    weights, root, inverse = np.zeros(FEATURES), np.eye(FEATURES), np.eye(FEATURES) / ridge
+    weights: Any = np.zeros(FEATURES)
+    root: Any = np.eye(FEATURES)
+    inverse: Any = np.eye(FEATURES) / ridge
     for r in range(len(client)):
         c, first = client[r], start[r]
         size = start[r + 1] - first
@@ -55,7 +57,7 @@ def replay_rules(
                 scores[j] = np.random.random()
             elif rule == LAST:
                 scores[j] = last[c, p] if seen else centre
-            elif rule == EWMA or rule == EPSILON:
+            elif rule in (EWMA, EPSILON):
                 scores[j] = mean[c, p] if seen else centre
             elif rule == BETA:
                 scores[j] = -np.random.beta(1 + won[c, p], 1 + count[c, p] - won[c, p])
@@ -87,7 +89,7 @@ def replay_rules(
                 y = max(y, all_mean + FAILURE * spread)
             if all_count == 0:
                 all_mean = y
-            if rule == UCB or rule == LINEAR:
+            if rule in (UCB, LINEAR):
                 z = x[row - first]
                 for a in range(FEATURES):
                     moment[a] += z[a] * (y - all_mean)

@@ -141,21 +141,31 @@ class PeerSelector(PolicyPredictor):
         Raises:
             InputError: There is no candidate, or one twice.
         """
+        ranking = self.rank(client, candidates, context)
+        draw = random or self._random
+        if not self.settings.epsilon or draw.random() >= self.settings.epsilon:
+            return ranking
+        drawn = int(draw.integers(len(ranking.peers)))
+        places = [drawn, *(place for place in range(len(ranking.peers)) if place != drawn)]
+        return Ranking(
+            [ranking.peers[place] for place in places],
+            [ranking.latencies_ms[place] for place in places],
+            [ranking.propensities[place] for place in places],
+            [ranking.peers[drawn]],
+        )
+
+    def rank(self, client: str | None, candidates: Sequence[str], context: Mapping[str, Any] | None = None) -> Ranking:
+        """:meth:`select` without a random draw: the candidates by what is known.
+
+        Raises:
+            InputError: There is no candidate, or one twice.
+        """
         in_flight = (context or {}).get("in_flight") or {}
         loads = [float(in_flight.get(peer, 0)) for peer in candidates]
         order, means = self._ranked(client, candidates, loads)
-        propensities = greedy_propensities(len(order), self.settings.epsilon)
-        draw = random or self._random
-        if self.settings.epsilon and draw.random() < self.settings.epsilon:
-            drawn = int(draw.integers(len(order)))
-            places = [drawn, *(place for place in range(len(order)) if place != drawn)]
-            order, propensities = order[places], propensities[places]
-            probe = [candidates[order[0]]]
-        else:
-            probe = [candidates[place] for place in order[: self.settings.probes]]
-        return Ranking(
-            [candidates[place] for place in order], np.exp(means[order]).tolist(), propensities.tolist(), probe
-        )
+        peers = [candidates[place] for place in order]
+        propensities = greedy_propensities(len(order), self.settings.epsilon).tolist()
+        return Ranking(peers, np.exp(means[order]).tolist(), propensities, peers[: self.settings.probes])
 
     def update(self, peer: str, context: Mapping[str, Any], reward: float | None) -> None:
         """Learn from the answer to one request, or of one probe.

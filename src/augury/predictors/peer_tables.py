@@ -62,7 +62,7 @@ class PeerSettings(Parameters):
     failure: float = Field(
         default=3.0,
         ge=0,
-        description="a failure takes at least as long as this many standard deviations above the mean",
+        description="a failure takes at least this many standard deviations, each 1 or more, above the mean",
     )
 
 
@@ -224,14 +224,15 @@ def grown_tables(
         grown[name] = np.concatenate([getattr(tables, name), np.zeros((len(peers) - known[1], 2))])
     grown["client_as_peer"] = _places(clients, peers)
     grown["peer_as_client"] = _places(peers, clients)
-    return tables._replace(
-        **grown, **{name: getattr(tables, name).copy() for name in ("gram", "moment", "blend", "totals")}
-    )
+    return copied(tables._replace(**grown))
 
 
 def copied(tables: Tables) -> Tables:
-    """Tables of their own: what is learned into them stays there."""
-    return Tables(*(table.copy() for table in tables))
+    """Tables of their own: what is learned into them stays there.
+
+    All are in the order of C, for which alone the loops are compiled once.
+    """
+    return Tables(*(np.array(table, order="C") for table in tables))
 
 
 def tables_from(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Tables:
@@ -240,7 +241,7 @@ def tables_from(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Tables:
     Raises:
         KeyError: One is missing.
     """
-    return Tables(**{name: arrays[name] for name in Tables._fields})
+    return copied(Tables(**{name: arrays[name] for name in Tables._fields}))
 
 
 def _places(names: Sequence[str], others: Sequence[str]) -> Integers:

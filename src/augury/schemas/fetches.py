@@ -14,8 +14,8 @@ from augury.schemas.validation import validate_table
 class Fetches:
     """Validator of ``peer_selection.fetches``, for frames of any engine.
 
-    ``request``, ``client``, ``peer`` and ``rtt_ms`` are required. A table that lacks one is let through: its columns may
-    be renamed by ``peer_selection.source.columns``, which a validator does not see; reading it checks again.
+    ``request``, ``client``, ``peer`` and ``rtt_ms`` are required. A table that lacks one is let through: its columns
+    may be renamed by ``peer_selection.source.columns``, which a validator does not see; reading it checks again.
     """
 
     @staticmethod

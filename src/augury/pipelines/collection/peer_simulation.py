@@ -2,8 +2,8 @@
 
 The logarithm of a latency is a mean, a bias of the client, a bias of the peer and the product of their positions, a
 deviation of the pair that stays, a random walk of the pair, load of the peer that comes and goes, and noise. All
-candidates of every request are measured, so the best choice of each is known; one of them is marked as chosen, uniformly
-at random, with its propensity.
+candidates of every request are measured, so the best choice of each is known; one of them is marked as chosen,
+uniformly at random, with its propensity.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ class FetchSource(Parameters):
     columns: dict[str, str] = Field(default_factory=dict, description="canonical name -> name in the file")
     outcomes: Literal["auto", "logged", "measured"] = Field(
         default="auto",
-        description="logged: of each request the chosen candidate's outcome counts; measured: every candidate was asked, "
+        description="logged: the chosen candidate's outcome counts; measured: every candidate was asked, "
         "and one that has no latency was none; auto: measured where most of the others have an outcome too",
     )
     scale_to_ms: float = Field(default=1.0, gt=0, description="1000 where the latencies are in seconds")
@@ -96,7 +96,7 @@ def prepare_fetches(fetches: Any, source: FetchSource, split: FetchSplit) -> tup
     timeout = _timeout(table[training], source)
     failed = table[fc.OK] == 0
     answered = failed & ((table[fc.CHOSEN] == 1) | (outcomes == fc.MEASURED))
-    latency = table["latency"].where(~answered, np.fmax(table["latency"], timeout))
+    latency = table["latency"].mask(answered, table["latency"].fillna(0.0).clip(lower=timeout))
     primary = pd.DataFrame(
         {
             "case": table[fc.REQUEST],
@@ -224,7 +224,7 @@ def _split(table: pd.DataFrame, test_share: float) -> tuple[pd.DataFrame, int]:
     return table.assign(**{fc.SPLIT: np.where(table[fc.TS] >= first, fc.TEST, fc.TRAIN)}), int(first)
 
 
-def _timeout(training: pd.DataFrame, source: FetchSource) -> float | None:
+def _timeout(training: pd.DataFrame, source: FetchSource) -> float:
     if source.timeout_ms is not None:
         return source.timeout_ms
     latencies = training.loc[training[fc.OK] == 1, "latency"].dropna()

@@ -64,7 +64,7 @@ def replay_holdout(
     if measured:
         best = requests.best()
         frame = frame.assign(cost_oracle=latency[best], choice_oracle=peers[best])
-    slices = [name for name in features_holdout if name.startswith("slice_")]
+    slices = [name for name in map(str, features_holdout.columns) if name.startswith("slice_")]
     frame = frame.join(features_holdout[slices])
     mean = np.add.reduceat(latency, requests.start[:-1]) / np.diff(requests.start)
     epsilon = predictor.settings.epsilon

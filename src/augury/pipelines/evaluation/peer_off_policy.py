@@ -121,8 +121,8 @@ def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgem
         )
     elif missing.any():
         raise UserError(
-            f"{DATASET}: column 'propensity' is missing in {int(missing.sum()):,} of {len(missing):,} rows; a log has it "
-            "in all rows or in none."
+            f"{DATASET}: column 'propensity' is missing in {int(missing.sum()):,} of {len(missing):,} rows; a log has "
+            "it in all rows or in none."
         )
     check_propensities(log, DATASET)
     target = target_of(requests, predictor)
