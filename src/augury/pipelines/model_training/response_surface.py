@@ -49,10 +49,10 @@ class CoverageBound(Parameters):
 
     confidence: float = Field(default=0.99, gt=0.5, lt=1, description="of the lower bound of the coverage")
     base: float = Field(
-        default=0.15, ge=0, description="standard deviation of log(missed share) between networks of one state"
+        default=0.2, ge=0, description="standard deviation of log(missed share) between networks of one state"
     )
     hop_limited: float = Field(
-        default=0.25, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
+        default=0.3, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
     )
 
 
