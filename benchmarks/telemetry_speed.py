@@ -188,6 +188,48 @@ def killed(folder: Path, event: str, rate: float, seconds: float) -> tuple[int, 
     return max(recorded - found, 0), queued
 
 
+HINDERED = """
+import json, resource, signal, sqlite3, sys, time
+from augury.telemetry import TelemetryCollector
+event, fields, rate, how = json.loads(sys.argv[1])
+c = TelemetryCollector("hindered.db", secret_path="node.secret", close_timeout_s=2.0)
+if how == "full":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+else:
+    print("ready", flush=True); sys.stdin.readline()
+times, clock, began = [], time.perf_counter_ns, time.perf_counter()
+for number in range(100_000):
+    before = clock(); c.record(event, **fields); times.append(clock() - before)
+    if number % 200 == 0 and (ahead := number / rate - (time.perf_counter() - began)) > 0: time.sleep(ahead)
+before = time.perf_counter(); c.close(); closing = time.perf_counter() - before
+times.sort(); s = c.stats()
+print(times[99_000] / 1e3, times[-1] / 1e3, closing, s.written, s.dropped, s.lost)
+"""
+
+
+def hindered(folder: Path, event: str, rate: float, how: str) -> str:
+    """Record 100,000 events into a file that another process has locked, or that the disk has no room for."""
+    folder.mkdir()
+    fields = {name: value if not isinstance(value, bytes) else "block-1" for name, value in EVENTS[event].items()}
+    command = [sys.executable, "-c", HINDERED, json.dumps([event, fields, rate, how])]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=folder, text=True, **pipes) as process:
+        assert process.stdin is not None and process.stdout is not None
+        if how == "locked":
+            process.stdout.readline()
+            lock = sqlite3.connect(folder / "hindered.db", isolation_level=None)
+            lock.execute("BEGIN EXCLUSIVE")
+        said = process.communicate("go\n")[0].split()
+        if how == "locked":
+            lock.close()
+    p99, longest, closing, written, dropped, lost = said
+    return (
+        f"record() p99 {float(p99):.1f} us, longest {float(longest) / 1e3:.1f} ms; close() {float(closing):.2f} s of "
+        f"2 s allowed; {int(written):,} written, {int(dropped):,} dropped, {int(lost):,} lost"
+    )
+
+
 def main() -> None:
     """Measure and compare with the bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -213,6 +255,8 @@ def main() -> None:
                     kept = value >= bar if label.startswith("durable") else value <= bar
                     verdict = f"   bar {bar:,}: {'met' if kept else 'MISSED'}"
                 print(f"  {label:<32}{value:>14,.1f}{verdict}")
+        for how in ("locked", "full"):
+            print(f"{how:<7}{hindered(folder / how, 'block_accessed', options.rate, how)}")
         print(f"kill -9 at {options.rate:,.0f} events/s; documented: {2 * BATCH_ROWS} events, or those of {FLUSH_S} s")
         for number in range(options.kills):
             lost, queued = killed(folder / f"kill-{number}", "block_accessed", options.rate, 1.0 + 0.13 * number)

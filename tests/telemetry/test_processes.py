@@ -217,6 +217,19 @@ def test_closing_gives_up_on_a_locked_file_and_counts(open_collector, example, l
     assert (stats.lost, stats.written, stats.queued) == (1_500, 0, 0)
 
 
+def test_closing_does_not_wait_for_the_next_attempt(open_collector, example, lock, monkeypatch):
+    monkeypatch.setattr("augury.telemetry.writer.SHORTEST_PAUSE_S", 1e6)
+    monkeypatch.setattr("augury.telemetry.writer.LONGEST_PAUSE_S", 1e6)
+    collector = open_collector(close_timeout_s=120.0)
+    holder = lock()
+    collector.record("block_accessed", **example("block_accessed"))
+    while not collector.stats().failed_attempts:
+        assert not collector.flush(0.05)
+    holder.communicate()
+    collector.close()
+    assert (collector.stats().written, collector.stats().lost) == (1, 0)
+
+
 def test_a_file_that_is_locked_from_the_start_is_opened_later(open_collector, example, lock, tmp_path):
     with sqlite3.connect(tmp_path / "events.db"):
         pass

@@ -1,5 +1,6 @@
 """From what an application says to the rows that are stored: checked, made coarse and pseudonymised by columns."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -29,9 +30,10 @@ class RowEncoder:
         self.event_type = event_type
         self._secret = secret
         self._columns = columns(event_type)
-        said = {name: column for name, column in self._columns.items() if name != SET_BY_COLLECTOR}
-        self._allowed = said.keys()
-        self._required = {name for name, column in said.items() if not column.optional}
+        # The first column is the time, which the collector says
+        self._said = {name: column for name, column in self._columns.items() if name != SET_BY_COLLECTOR}
+        self._required = {name for name, column in self._said.items() if not column.optional}
+        self._take = operator.itemgetter(*self._said)
 
     def encode(
         self,
@@ -52,29 +54,36 @@ class RowEncoder:
         Raises:
             RefusedEventError: One of the events breaks a rule; which one can be found by encoding them one by one.
         """
-        allowed, required = self._allowed, self._required
-        complete = True
-        for fields in events:
-            keys = fields.keys()
-            if keys != allowed:
-                if not keys <= allowed:
-                    raise RefusedEventError(
-                        f"{self.event_type} has a field that the schema does not know. It knows {', '.join(allowed)}."
-                    )
-                if not required <= keys:
-                    missing = ", ".join(name for name in allowed if name in required and name not in keys)
-                    raise RefusedEventError(f"{self.event_type} lacks {missing}.")
-                complete = False
         self._secret.rotate(epoch_of(times_ms[0]))
         naming = Naming(self._secret.hasher, words)
+        said = self._complete(events) or self._with_gaps(events)
         stored: list[Sequence[Code]] = []
-        for name, column in self._columns.items():
-            if name == SET_BY_COLLECTOR:
-                values: Sequence[Any] = times_ms
-            else:
-                values = [fields[name] for fields in events] if complete else [fields.get(name) for fields in events]
+        for (name, column), values in zip(self._columns.items(), (times_ms, *said), strict=True):
             stored.append(column.encode(name, values, naming))
         return list(zip(*stored, strict=True))
+
+    def _complete(self, events: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]] | None:
+        """The columns of events that all have every field and no other; None if some have not."""
+        # As many fields as there are, and each of them found: so there is no other
+        if set(map(len, events)) != {len(self._said)}:
+            return None
+        try:
+            return list(zip(*map(self._take, events), strict=True))
+        except KeyError:
+            return None
+
+    def _with_gaps(self, events: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
+        """The columns of events of which some lack optional fields, with None for them."""
+        for fields in events:
+            if not fields.keys() <= self._said.keys():
+                known = ", ".join(self._said)
+                raise RefusedEventError(
+                    f"{self.event_type} has a field that the schema does not know. It knows {known}."
+                )
+            if not self._required <= fields.keys():
+                missing = ", ".join(name for name in self._said if name in self._required and name not in fields)
+                raise RefusedEventError(f"{self.event_type} lacks {missing}.")
+        return [[fields.get(name) for fields in events] for name in self._said]
 
 
 class BatchEncoder:

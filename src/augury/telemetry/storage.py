@@ -1,6 +1,7 @@
 """Writes rows into the SQLite file and deletes old ones; at most one thread at a time, any number of processes."""
 
 import contextlib
+import itertools
 import logging
 import os
 import sqlite3
@@ -139,8 +140,7 @@ class Store:
                 self._insert(event_type, part)
 
     def _insert(self, event_type: str, rows: Sequence[tuple[Code, ...]]) -> None:
-        values = [value for row in rows for value in row]
-        self._connection.execute(_insertion(event_type, len(rows)), values)
+        self._connection.execute(_insertion(event_type, len(rows)), list(itertools.chain.from_iterable(rows)))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ FLUSH_S = 0.2
 RETAIN_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
 IDLE_S = 5.0
-LONGEST_PAUSE_S = 2.0
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 FORK_PATIENCE_S = 1.0
 
 
@@ -66,6 +66,7 @@ class Writer:
         self._io_lock = threading.Lock()
         self._io_held = False
         self._deadline: float | None = None
+        self._closing = threading.Event()
         self._batch: list[Recorded] = []
         self._taken = self._done = 0
 
@@ -135,13 +136,12 @@ class Writer:
         if self.queue:
             self.start()
         self._deadline = time.monotonic() + timeout_s
+        self._closing.set()
         self.wake.set()
         if self.thread is None:
             self._run()
         else:
-            self.thread.join(timeout_s)
-            if self.thread.is_alive():  # it waits for the disk and will find out that its time is over
-                return self.unwritten()
+            self.thread.join(timeout_s)  # if it still waits for the disk then, it will find out that its time is over
         return self.unwritten()
 
     @contextlib.contextmanager
@@ -203,15 +203,15 @@ class Writer:
                 if now - self._retained_at >= RETAIN_EVERY_S and self._deadline is None:
                     self._retain(now)
             except Exception as error:  # whatever it is, the application goes on
-                pause = min(max(2 * pause, 0.05), LONGEST_PAUSE_S)
+                pause = min(max(2 * pause, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
                 self._handle(error)
             if self._deadline is not None:
                 left = self._deadline - time.monotonic()
                 if left <= 0 or self.unwritten() == 0:
                     break
-                pause = min(pause, left)
-            if pause:
-                time.sleep(pause)
+                time.sleep(min(pause, left))
+            elif pause:
+                self._closing.wait(pause)
         with self._io_lock:
             self._close()
 
@@ -305,7 +305,8 @@ class Writer:
                 inode = self._store.inode if self._store is not None else None
                 self._close()
                 if inode is not None and self._on_damage == "set_aside":
-                    set_aside(self._path, inode)
+                    with contextlib.suppress(OSError):  # opening it again will try once more
+                        set_aside(self._path, inode)
             self._warn("damage", f"{self._path} is damaged ({error}).")
         elif isinstance(error, sqlite3.OperationalError | OSError | UserError):
             self.counts["failed_attempts"] += 1
