@@ -27,7 +27,8 @@ from augury.pipelines.collection.file_versions import Version
 from augury.pipelines.data_engineering.sketched_blocks import BlockSource, BlockSplit, prepare_blocks
 from augury.pipelines.evaluation.delta_costs import store_holdout
 from augury.pipelines.feature_engineering.sketched_blocks import build_block_features
-from augury.pipelines.model_training.minhash_lsh import MinHashModel, train_near_duplicates
+from augury.pipelines.model_training.minhash_choices import MinHashModel
+from augury.pipelines.model_training.minhash_lsh import train_near_duplicates
 from augury.predictors.band_index import BandIndex
 from augury.predictors.block_index import BlockIndex, IndexSettings, digest_of
 from augury.predictors.deduplication import NearDuplicateIndex

@@ -21,7 +21,8 @@ from augury.pipelines.evaluation.near_duplicates import (
 from augury.pipelines.evaluation.policies import evaluate_policies
 from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
 from augury.pipelines.feature_engineering.sketched_blocks import build_block_features
-from augury.pipelines.model_training.minhash_lsh import MinHashModel, train_near_duplicates
+from augury.pipelines.model_training.minhash_choices import MinHashModel
+from augury.pipelines.model_training.minhash_lsh import train_near_duplicates
 from augury.pipelines.tuning.minhash_search import IMPOSSIBLE, MinHashProblem, MinHashTuning, tune_near_duplicates
 from augury.pipelines.tuning.racing import TransientStudies
 from augury.predictors.shingle_sketches import SketchRecipe, decode, estimates
@@ -169,7 +170,7 @@ def test_tuning_finds_what_training_takes(stages):
 
 
 def test_bands_that_need_too_many_cells_have_a_price_beyond_all_others(stages):
-    from augury.pipelines.model_training.minhash_lsh import rows_of
+    from augury.pipelines.model_training.minhash_choices import rows_of
 
     tuning = MinHashTuning(folds=2, space={"bands": ["int", 8, 64]})
     rows = rows_of(stages.train, stages.train_pairs, SKETCH, MinHashModel())

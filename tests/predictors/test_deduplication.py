@@ -10,7 +10,8 @@ from augury.pipelines.collection.block_sketches import PairLimits, measure_block
 from augury.pipelines.collection.file_versions import Version
 from augury.pipelines.data_engineering.sketched_blocks import BlockSource, BlockSplit, prepare_blocks
 from augury.pipelines.feature_engineering.sketched_blocks import build_block_features
-from augury.pipelines.model_training.minhash_lsh import MinHashModel, Rows, replay_batch, train_near_duplicates
+from augury.pipelines.model_training.minhash_choices import MinHashModel, Rows, replay_batch
+from augury.pipelines.model_training.minhash_lsh import train_near_duplicates
 from augury.predictors.checks import CHECKS
 from augury.predictors.policy import replayed
 from augury.predictors.shingle_sketches import SketchRecipe

@@ -11,7 +11,7 @@ from augury.errors import UserError
 from augury.metrics import pair_retrieval
 from augury.parameters import with_values
 from augury.pipelines.model_training.boosted_trees import fingerprint
-from augury.pipelines.model_training.minhash_lsh import (
+from augury.pipelines.model_training.minhash_choices import (
     PREDICTOR,
     SEARCHED_FROM,
     MinHashModel,
