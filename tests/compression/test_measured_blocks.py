@@ -116,5 +116,5 @@ def test_without_decompression_times_they_cost_nothing(measured):
 def test_the_schema_names_what_makes_no_sense(measured):
     MeasuredBlocks.validate(measured)
     MeasuredBlocks.validate(wide_table(measured))
-    with pytest.raises(UserError, match="stored_bytes.*at least 1"):
+    with pytest.raises(UserError, match=r"stored_bytes.*at least 1"):
         MeasuredBlocks.validate(measured.assign(stored_bytes=-1))
