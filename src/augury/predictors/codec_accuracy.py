@@ -41,7 +41,10 @@ def share_r2(predicted: Floats, actual: Floats, codecs: Sequence[str]) -> dict[s
     found = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.nan)
     known = found[~np.isnan(found)]
     summary = {"share": known.mean() if len(known) else np.nan, "share_least": known.min() if len(known) else np.nan}
-    return {name: json_number(float(value)) for name, value in {**summary, **dict(zip(codecs[1:], found, strict=True))}.items()}
+    return {
+        name: json_number(float(value))
+        for name, value in {**summary, **dict(zip(codecs[1:], found, strict=True))}.items()
+    }
 
 
 def incompressible(outcomes: Floats) -> tuple[Floats, np.ndarray]:

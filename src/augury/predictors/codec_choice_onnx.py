@@ -1,7 +1,5 @@
 """ONNX export of a chooser's regressors: statistics in, targets of all codecs out; and its comparison with them."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 

@@ -227,4 +227,3 @@ def scaled_features(matrix: npt.NDArray[Any], centre: Any, scale: Any) -> npt.ND
 
 REGRESSORS: dict[str, type[CodecRegressors]] = {found.kind: found for found in (TreeRegressors, NetworkRegressors)}
 """Kind -> class."""
-

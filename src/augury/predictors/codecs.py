@@ -49,7 +49,9 @@ def open_codec(name: str) -> Codec:
         raise UserError(f"There is no codec '{name}'. {near_matches(name, ['none', 'lz4', *LEVELS])}")
     low, high = LEVELS[family]
     if not text.isdigit() or not low <= int(text) <= high:
-        raise UserError(f"Codec '{name}' needs a level from {low} to {high}, for example '{family}-{(low + high) // 2}'.")
+        raise UserError(
+            f"Codec '{name}' needs a level from {low} to {high}, for example '{family}-{(low + high) // 2}'."
+        )
     return _with_level(name, family, int(text))
 
 

@@ -28,7 +28,7 @@ from augury.predictors.distilled_tree import DistilledTree
 from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "codec_choice.json"
-TREE_FILE = "inline_tree.npz"
+TREE_FILE = "inline_tree.json"
 ONNX_FILE = "model.onnx"
 LEAST_LINK = 1e-3
 KB = 1000.0
@@ -285,7 +285,8 @@ class CodecChooser(PolicyPredictor):
         text = self.specification.model_dump_json(indent=1)
         (directory / SPECIFICATION_FILE).write_text(text + "\n", encoding="utf-8")
         self.regressors.save(directory)
-        np.savez(directory / TREE_FILE, **self.tree.arrays())
+        tree = {name: values.tolist() for name, values in self.tree.arrays().items()}
+        (directory / TREE_FILE).write_text(json.dumps(tree) + "\n", encoding="utf-8")
         (directory / ONNX_FILE).write_bytes(self.onnx)
 
     @classmethod
@@ -293,9 +294,8 @@ class CodecChooser(PolicyPredictor):
         path = directory / SPECIFICATION_FILE
         try:
             specification = CodecSpecification.model_validate_json(path.read_text(encoding="utf-8"))
-            with np.load(directory / TREE_FILE, allow_pickle=False) as arrays:
-                tree = DistilledTree(**{name: arrays[name] for name in arrays.files})
-        except (ValidationError, ValueError, KeyError, TypeError, EOFError) as error:
+            tree = DistilledTree(**json.loads((directory / TREE_FILE).read_text(encoding="utf-8")))
+        except (ValidationError, ValueError, TypeError) as error:
             raise UserError(f"'{directory}' holds no complete predictor: {error}") from None
         if specification.kind not in REGRESSORS:
             raise UserError(f"'{path}' speaks of the unknown kind of regressors '{specification.kind}'.")

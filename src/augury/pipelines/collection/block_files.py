@@ -16,7 +16,8 @@ from augury.parameters import Parameters
 
 _PACKAGES = re.compile(r"(?:^|.*/)(?:site|dist)-packages/")
 _PYTHON = re.compile(r"^(?:lib|lib64)/python[\d.]*/")
-_VERSION = re.compile(r"[-_.]?v?\d[\w.+]*|\.(?:dist|egg)-info$|\.data$")
+_VERSION = re.compile(r"[-_.]?v?\d[\w.+]*")
+_INFORMATION = re.compile(r"\.(?:(?:dist|egg)-info|data|libs)$")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -123,7 +124,8 @@ def lineage_of(path: str) -> str:
     first, *rest = PurePath(inner).parts
     if rest and first in ("__pycache__", "bin", "share", "include", "etc", "lib"):
         first = rest[0] if len(rest) > 1 or first in ("__pycache__", "bin") else first
-    name = _VERSION.sub("", first.lower()) if rest else _VERSION.sub("", PurePath(first.lower()).stem.split(".")[0])
+    first = _INFORMATION.sub("", first.lower()) if rest else PurePath(first.lower()).stem.split(".")[0]
+    name = _VERSION.sub("", first)
     return _DIGITS.sub("", name).strip("-_. ") or "files"
 
 

@@ -1,4 +1,4 @@
-"""Measure what every codec makes of blocks of real files: bytes and CPU time; of the blocks only statistics are kept."""
+"""Measure what codecs make of blocks of real files: bytes and CPU time; of the blocks only statistics are kept."""
 
 import logging
 import os

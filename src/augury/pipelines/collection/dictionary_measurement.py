@@ -15,7 +15,9 @@ from augury.predictors.zstd_dictionaries import DictionarySet, byte_histograms, 
 class DictionaryCollection(Parameters):
     """Which blocks dictionaries are trained on, and how many."""
 
-    files: BlockFiles = BlockFiles(blocks=4000, block_sizes=(1024, 2048, 4096, 8192, 16384), least_bytes=512, per_lineage=60)
+    files: BlockFiles = BlockFiles(
+        blocks=4000, block_sizes=(1024, 2048, 4096, 8192, 16384), least_bytes=512, per_lineage=60
+    )
     clusters: int = Field(default=16, ge=1, description="kinds of blocks, each with a dictionary of its own")
     dictionary_bytes: int = Field(default=112_640, ge=256, description="size of a dictionary, at the most")
     level: int = Field(default=3, ge=1, le=22, description="of zstd")
@@ -44,7 +46,7 @@ def measure_dictionaries(dictionaries: DictionaryCollection, seed: int) -> tuple
     if held.sum() < 2 or (~held).sum() < 10 * dictionaries.clusters:
         raise UserError(
             f"Parameter 'compression.dictionaries': {int((~held).sum())} blocks to train {dictionaries.clusters} "
-            f"dictionaries on and {int(held.sum())} to measure them on are too few; bring more files or lower 'clusters'."
+            f"dictionaries on and {int(held.sum())} to measure them on are too few; bring more files or fewer clusters."
         )
     taught = [block.content for block, out in zip(blocks, held, strict=True) if not out]
     asked = [block for block, out in zip(blocks, held, strict=True) if out]

@@ -57,7 +57,9 @@ class BlockSource(Parameters):
     least_share: float = Field(
         default=0.9, gt=0, le=1, description="a codec that was measured on fewer of the blocks is left out"
     )
-    most_load: float | None = Field(default=None, gt=0, description="rows measured under more load by core are set aside")
+    most_load: float | None = Field(
+        default=None, gt=0, description="rows measured under more load by core are set aside"
+    )
 
 
 class WideBlocks(NamedTuple):

@@ -78,8 +78,8 @@ def clean_blocks(found: WideBlocks, source: BlockSource) -> tuple[pd.DataFrame, 
         (kept if len(table) and known.mean() >= source.least_share else dropped).append(codec)
     if len(kept) < 2:
         raise UserError(
-            f"compression.blocks: no codec was measured on {source.least_share:.0%} of the {read:,} blocks, so there is "
-            "nothing to choose among. Every block must be tried with every codec (a label job does that for a few "
+            f"compression.blocks: no codec was measured on {source.least_share:.0%} of the {read:,} blocks, so there "
+            "is nothing to choose among. Every block must be tried with every codec (a label job does that for a few "
             "blocks); lower compression.source.least_share if some are missing."
         )
     columns = [name for codec in kept[1:] for name in _columns(codec)]

@@ -1,4 +1,4 @@
-"""What the codecs' predicted outcomes are worth in themselves: shares of bytes, incompressible blocks, and regret by link."""
+"""What predicted outcomes are worth in themselves: shares of bytes, incompressible blocks, regret by bandwidth."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,6 @@ import pandas as pd
 from augury.metrics.bootstrap import bootstrap_intervals
 from augury.metrics.metrics_mapping import json_number
 from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
-from augury.predictors.block_statistics import SIZE
 from augury.predictors.codec_accuracy import incompressible, incompressible_auc, share_r2
 from augury.predictors.codec_costs import outcome_array
 from augury.predictors.compression import CodecChooser, complete
@@ -103,7 +102,10 @@ def evaluate_links(predictions_holdout: pd.DataFrame, evaluation: PolicyEvaluati
         table.append(
             {
                 "link_mbps": link,
-                **{f"regret_{name}": float(total[name][0] / total["oracle"][0] - 1) for name in ("table", "model", "leisure")},
+                **{
+                    f"regret_{name}": float(total[name][0] / total["oracle"][0] - 1)
+                    for name in ("table", "model", "leisure")
+                },
                 "looked": float(rows["looked"].mean()),
             }
         )
@@ -114,9 +116,7 @@ def evaluate_links(predictions_holdout: pd.DataFrame, evaluation: PolicyEvaluati
     }
 
 
-def evaluate_dictionaries(
-    dictionary_gains: pd.DataFrame, evaluation: PolicyEvaluation, seed: int
-) -> dict[str, Any]:
+def evaluate_dictionaries(dictionary_gains: pd.DataFrame, evaluation: PolicyEvaluation, seed: int) -> dict[str, Any]:
     """What dictionaries gain on small blocks of lineages that they were not trained on.
 
     Args:

@@ -15,6 +15,8 @@ from augury.predictors.codec_costs import (
     LINK,
     PRICE,
     READS,
+    SAMPLE_US,
+    STORED,
     Contexts,
     Floats,
     costs_of,
@@ -32,6 +34,10 @@ class CodecBaselines(Parameters):
     """The plain rules."""
 
     entropy: str = Field(default="entropy", description="column of the entropy gate; absent: there is no such rule")
+    entropy_share: float = Field(
+        default=0.4, ge=0, le=1, description="share of a whole look at a block that its entropy alone takes (measured)"
+    )
+    sample_us: float = Field(default=3.0, ge=0, description="a whole look, where it was not measured (us)")
     probe: str = Field(default="lz4", description="codec of the probe; absent: there is no such rule")
     thresholds: int = Field(default=40, ge=1, description="values that the threshold of either is chosen among")
 
@@ -56,11 +62,11 @@ def predict_codec_baselines(
         One row per case: ``case``, and ``cost_baseline_<rule>`` (kB that could have been sent meanwhile) and
         ``choice_baseline_<rule>`` of
 
-        - ``table``: the best codec of each bandwidth on the training blocks, by their size as well in no way;
+        - ``table``: the best codec of each bandwidth on the training blocks;
         - ``one_codec``: the best single codec over all these bandwidths;
-        - ``entropy_gate``: none above a threshold of entropy (chosen by bandwidth), else the table's; its look at the
-          block costs it nothing here, which favours it;
-        - ``probe``: none where a quick codec saves too little (likewise chosen), else the table's; its time counts.
+        - ``entropy_gate``: none above a threshold of entropy (chosen by bandwidth, with the time of the look that it
+          needs; where none pays it does not look), else the table's;
+        - ``probe``: none where a quick codec saves too little (likewise), else the table's.
 
     Raises:
         UserError: There are no cases.
@@ -78,23 +84,15 @@ def predict_codec_baselines(
         "table": (table, 0.0),
         "one_codec": (np.full(len(table), single, dtype=np.intp), 0.0),
     }
-    rules: dict[str, tuple[Floats, Floats]] = {}
-    if baselines.entropy in layout.numbers:
-        known = features_train[baselines.entropy], features_holdout[baselines.entropy]
-        rules["entropy_gate"] = known[0].fillna(0).to_numpy(np.float64), known[1].fillna(0).to_numpy(np.float64)
-    if baselines.probe in layout.codecs:
-        place = layout.codecs.index(baselines.probe)
-        held = features_holdout[outcome_column(baselines.probe, "stored_bytes")] / features_holdout[SIZE]
-        rules["probe"] = train[:, place, 0] / train[:, 0, 0], held.to_numpy(np.float64)
-    for name, (scores, asked) in rules.items():
-        limits = _limits(scores, train, totals, contexts, baselines.thresholds)
+    for name in _rules(layout, baselines):
+        scores, looks = _scores(features_train, name, baselines)
+        asked, spent = _scores(features_holdout, name, baselines)
+        probe = layout.codecs.index(baselines.probe) if name == "probe" else -1
+        limits = _limits(scores, looks, train, totals, contexts, baselines.thresholds, probe)
         limit = np.array([limits[min(limits, key=lambda known: abs(np.log(known / each)))] for each in link])
-        spent: Floats | float = 0.0
-        if name == "probe":
-            probed = layout.codecs.index(baselines.probe)
-            # Where the table chooses the probe itself, its result is used
-            spent = features_holdout[outcome_column(baselines.probe, COMPRESS)].to_numpy(np.float64) * (table != probed)
-        found[name] = np.where(asked > limit, 0, table), spent
+        # Where the table chooses the probe itself, its result is used
+        looked = np.isfinite(limit) & ((table != probe) | (asked > limit))
+        found[name] = np.where(asked > limit, 0, table), spent * looked
     rows, names = np.arange(len(costs)), np.array(layout.codecs, dtype=object)
     columns: dict[str, Any] = {"case": features_holdout["case"].to_numpy()}
     for name, (choice, spent) in found.items():
@@ -110,13 +108,34 @@ def _one_codec(totals: Floats, contexts: Contexts) -> int:
     return int((costs * links[:, None]).sum(axis=0).argmin())
 
 
-def _limits(scores: Floats, train: Floats, totals: Floats, contexts: Contexts, many: int) -> dict[float, float]:
-    """By bandwidth the threshold above which storing training blocks as they are costs least."""
+def _rules(layout: CodecLayout, baselines: CodecBaselines) -> list[str]:
+    """The rules that need a look at the block and can be applied to these columns."""
+    there = {"entropy_gate": baselines.entropy in layout.numbers, "probe": baselines.probe in layout.codecs}
+    return [name for name, possible in there.items() if possible]
+
+
+def _scores(table: pd.DataFrame, rule: str, baselines: CodecBaselines) -> tuple[Floats, Floats]:
+    """What a rule looks at, and what that takes (us); each of shape ``(rows,)``."""
+    if rule == "probe":
+        stored = table[outcome_column(baselines.probe, STORED)] / table[SIZE]
+        return stored.to_numpy(np.float64), table[outcome_column(baselines.probe, COMPRESS)].to_numpy(np.float64)
+    look = table[SAMPLE_US] if SAMPLE_US in table else pd.Series(np.nan, index=table.index)
+    spent = look.fillna(baselines.sample_us).to_numpy(np.float64) * baselines.entropy_share
+    return table[baselines.entropy].fillna(0).to_numpy(np.float64), spent
+
+
+def _limits(
+    scores: Floats, looks: Floats, train: Floats, totals: Floats, contexts: Contexts, many: int, probe: int
+) -> dict[float, float]:
+    """By bandwidth the threshold above which storing training blocks as they are costs least; infinite: do not look."""
     candidates = np.append(np.unique(np.quantile(scores, np.linspace(0.0, 1.0, many))), np.inf)
     limits = {}
     for link in contexts.link_mbps:
         costs = costs_of(train, link, contexts.cpu_price, contexts.reads)
         table = int(table_choice(totals, link, contexts.cpu_price, contexts.reads)[0])
-        sums = [np.where(scores > limit, costs[:, 0], costs[:, table]).sum() for limit in candidates]
+        sums = []
+        for limit in candidates:
+            looked = (looks * ((table != probe) | (scores > limit))).sum() if np.isfinite(limit) else 0.0
+            sums.append(np.where(scores > limit, costs[:, 0], costs[:, table]).sum() + contexts.cpu_price * looked)
         limits[link] = float(candidates[int(np.argmin(sums))])
     return limits

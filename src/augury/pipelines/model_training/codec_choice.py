@@ -210,7 +210,7 @@ def _out_of_fold(
 
 def _as_outcomes(targets: Floats, blocks: Blocks) -> tuple[Floats, Floats]:
     """Targets as outcomes, and the factors that make their times right on average."""
-    plain = outcomes_of(targets, blocks.sizes, np.ones(targets.shape[1:2] + (2,)))
+    plain = outcomes_of(targets, blocks.sizes, np.ones((targets.shape[1], 2)))
     said, true = plain[:, 1:, 1:].sum(axis=0), blocks.outcomes[:, 1:, 1:].sum(axis=0)
     factors = np.divide(true, said, out=np.ones_like(true), where=said > 0)
     factors = np.clip(factors, 0.25, 4.0)

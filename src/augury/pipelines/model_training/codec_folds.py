@@ -52,7 +52,9 @@ def fold_report(
         figures |= {f"r2_{name}": value for name, value in share_r2(leisurely[inside], actual[inside], codecs).items()}
         figures["incompressible_auc"] = incompressible_auc(leisurely[inside], actual[inside])
         for link, total in sums.items():
-            costs = _costs(leisurely[inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts)
+            costs = _costs(
+                leisurely[inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts
+            )
             total += costs
             figures |= {
                 f"{name}_{link:g}": json_number(cost / costs[0] - 1)

@@ -17,13 +17,22 @@ class GateSearch(Parameters):
     """Among which gates the best is looked for."""
 
     margins: tuple[float, ...] = Field(
-        default=(0.0, 0.02, 0.05, 0.1, 0.2), min_length=1, description="shares of the table's cost to be promised"
+        default=(0.0, 0.02, 0.05, 0.1, 0.2, 0.3), min_length=1, description="shares of the table's cost to be promised"
     )
     sizes: tuple[int, ...] = Field(
         default=(0, 8192, 16384, 32768, 65536, 131072), min_length=1, description="smallest blocks looked at (bytes)"
     )
     certainty: float = Field(
         default=0.95, ge=0.5, lt=1, description="that a gate saves anything at all, or else the table decides"
+    )
+    keep: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="of what the best gate saves, the most cautious one that saves this share is taken",
+    )
+    caution: float = Field(
+        default=1.5, ge=1, description="how many times its time a look must save: other blocks may have less to gain"
     )
     sample_us: float = Field(default=3.0, ge=0, description="a look at a block, where it was not measured (us)")
     decision_us: float = Field(default=0.3, ge=0, description="an inline decision after the look (us)")
@@ -42,7 +51,7 @@ def learn_gates(
     """Choose a gate for every bandwidth.
 
     Args:
-        leisurely: Outcomes that the regressors predicted for blocks they were not fitted to, shape ``(rows, codecs, 3)``.
+        leisurely: Outcomes predicted by regressors that were not fitted to these blocks, shape ``(rows, codecs, 3)``.
         inline: Likewise, by the small tree.
         actual: The measured ones.
         looks: Time of a look at each block with the decision that follows (us), shape ``(rows,)``.
@@ -67,22 +76,22 @@ def learn_gates(
             by_margin[kind] = {
                 margin: _saved(true, table, gated_choice(costs, table, margin)) for margin in search.margins
             }
-        margin = _best({(margin, 0): saved for margin, saved in by_margin["leisurely"].items()}, codes, search.certainty)
+        margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search)
         inline_gate = _best(
             {
-                (margin, least): (saved - price * looks) * (sizes >= least)
+                (least, margin): (saved - search.caution * price * looks) * (sizes >= least)
                 for margin, saved in by_margin["inline"].items()
                 for least in search.sizes
             },
             codes,
-            search.certainty,
+            search,
         )
         gates.append(
             CodecGate(
                 link_mbps=link * price,
-                margin=None if margin is None else margin[0],
-                inline_margin=None if inline_gate is None else inline_gate[0],
-                inline_size=0 if inline_gate is None else int(inline_gate[1]),
+                margin=None if margin is None else margin[1],
+                inline_margin=None if inline_gate is None else inline_gate[1],
+                inline_size=0 if inline_gate is None else inline_gate[0],
             )
         )
     return tuple(gates)
@@ -94,11 +103,15 @@ def _saved(true: Floats, table: npt.NDArray[np.intp], chosen: npt.NDArray[np.int
 
 
 def _best(
-    savings: dict[tuple[float, int], Floats], groups: npt.NDArray[np.intp], certainty: float
-) -> tuple[float, int] | None:
-    """The gate that saves most; None where it is not certain enough that it saves anything."""
-    best = max(savings, key=lambda gate: (float(savings[gate].sum()), gate))
-    return best if lower_bound(savings[best], groups, certainty) > 0 else None
+    savings: dict[tuple[int, float], Floats], groups: npt.NDArray[np.intp], search: GateSearch
+) -> tuple[int, float] | None:
+    """The most cautious gate that saves almost as much as the best; None where it may save nothing."""
+    sums = {gate: float(saved.sum()) for gate, saved in savings.items()}
+    if max(sums.values()) <= 0:
+        return None
+    enough = search.keep * max(sums.values())
+    cautious = max(gate for gate, saved in sums.items() if saved >= enough)
+    return cautious if lower_bound(savings[cautious], groups, search.certainty) > 0 else None
 
 
 def lower_bound(saved: Floats, groups: npt.NDArray[np.intp], certainty: float) -> float:

@@ -1,4 +1,4 @@
-"""The original's neural network, given something to learn: a small perceptron that predicts what codecs make of a block.
+"""The original's neural network, given something to learn: a perceptron that predicts what codecs make of a block.
 
 Its shape and training are the original's (three layers of 128, 64 and 32, batches of 32, Adam at 1e-3, 50 epochs with a
 patience of 3, a schedule, mixed precision on a GPU). Its task is not: that one named the algorithm that had been used.
@@ -35,7 +35,9 @@ class CodecNetwork(Parameters):
     schedule: Literal["cosine", "plateau", "none"] = Field(
         default="cosine", description="of the learning rate: down a cosine, halved where nothing improves, or constant"
     )
-    validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the lineages that decides when to stop")
+    validation_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of the lineages that decides when to stop"
+    )
     device: DeviceName = Field(default="auto", description="auto: a GPU where there is one")
     precision: Precision = Field(default="auto", description="auto: bfloat16 where the hardware is faster with it")
 

@@ -25,7 +25,12 @@ class CodecTrees(Parameters):
 
 
 def fit_codec_trees(
-    matrix: npt.NDArray[np.float64], targets: Floats, sizes: Floats, codecs: tuple[str, ...], trees: CodecTrees, seed: int
+    matrix: npt.NDArray[np.float64],
+    targets: Floats,
+    sizes: Floats,
+    codecs: tuple[str, ...],
+    trees: CodecTrees,
+    seed: int,
 ) -> TreeRegressors:
     """Fit all regressors.
 
@@ -44,9 +49,10 @@ def fit_codec_trees(
 
     settings = {
         "objective": "regression", "learning_rate": trees.learning_rate, "num_leaves": trees.num_leaves,
-        "min_child_samples": min(trees.min_child_samples, max(len(matrix) // 4, 1)), "bagging_fraction": trees.subsample,
-        "bagging_freq": int(trees.subsample < 1), "feature_fraction": trees.colsample_bytree,
-        "lambda_l2": trees.reg_lambda, "seed": seed, "num_threads": 1, "deterministic": True, "force_row_wise": True,
+        "min_child_samples": min(trees.min_child_samples, max(len(matrix) // 4, 1)),
+        "bagging_fraction": trees.subsample, "bagging_freq": int(trees.subsample < 1),
+        "feature_fraction": trees.colsample_bytree, "lambda_l2": trees.reg_lambda,
+        "seed": seed, "num_threads": 1, "deterministic": True, "force_row_wise": True,
         "verbosity": -1,
     }  # fmt: skip
     binning = {name: settings[name] for name in ("min_child_samples", "seed", "num_threads", "verbosity")}

@@ -68,10 +68,18 @@ class CodecProblem:
         self.metric: str = tuning.metric
         self.rows = len(table)
         self.fingerprint: dict[str, str] = {"data": fingerprint(table), "model": describe_model(model)}
-        self._layout, self._model, self._contexts, self._margin, self._seed = layout, model, contexts, tuning.margin, seed
+        self._layout, self._model, self._contexts, self._margin, self._seed = (
+            layout,
+            model,
+            contexts,
+            tuning.margin,
+            seed,
+        )
         self._blocks = blocks_of(table, layout, model)
         if len(np.unique(self._blocks.groups.astype(str))) < folds:
-            raise UserError(f"compression: too few training lineages for {folds} folds; lower compression.tuning.folds.")
+            raise UserError(
+                f"compression: too few training lineages for {folds} folds; lower compression.tuning.folds."
+            )
         self._folds = grouped_folds(self._blocks.groups.astype(str), folds, seed)
 
     @property
