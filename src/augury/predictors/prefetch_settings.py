@@ -33,8 +33,8 @@ class MixtureSettings(Parameters):
     sessions: int = Field(default=64, ge=1, le=4096, description="sequences that are told apart")
     window: int = Field(default=8, ge=2, le=16, description="accesses within which blocks are associated")
     lookahead: int = Field(default=12, ge=1, le=16, description="how far ahead chains and streams are followed")
-    learning_rate: float = Field(default=0.3, gt=0, le=1, description="of the first step of a set of weights")
-    slowest_rate: float = Field(default=0.002, gt=0, le=1, description="what the learning rate falls to")
+    learning_rate: float = Field(default=0.02, gt=0, le=1, description="of the first step of a set of weights")
+    slowest_rate: float = Field(default=0.02, gt=0, le=1, description="what the learning rate falls to")
 
     @field_validator("experts")
     @classmethod

@@ -114,7 +114,8 @@ def train_prefetcher(
     )
     predictor = Prefetcher(metadata, online, chosen.gate, objects, network)
     predictor.example = _example(predictor, folds[0][0])
-    curves = pd.concat([curves, _block_curves(judged)], ignore_index=True).astype(CURVES)
+    parts = [part for part in (curves, _block_curves(judged)) if len(part)]
+    curves = pd.concat(parts, ignore_index=True).astype(CURVES)
     return (
         predictor,
         curves,
