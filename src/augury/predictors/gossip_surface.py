@@ -70,7 +70,9 @@ class Bound:
     """What is added to it where the limit of hops decides, times the square root of the excess."""
 
 
-def theory_of(states: pd.DataFrame, fanout: npt.NDArray[Any], ttl: npt.NDArray[Any], copy_ms: Mapping[str, float]) -> Theory:
+def theory_of(
+    states: pd.DataFrame, fanout: npt.NDArray[Any], ttl: npt.NDArray[Any], copy_ms: Mapping[str, float]
+) -> Theory:
     """Expectations and features of rows.
 
     Args:
@@ -86,7 +88,7 @@ def theory_of(states: pd.DataFrame, fanout: npt.NDArray[Any], ttl: npt.NDArray[A
         states[name].to_numpy(dtype=np.float64) for name in ("peers", "loss", "churn", "rtt_p50_ms", "rtt_p95_ms")
     )
     fanout, ttl = np.asarray(fanout, dtype=np.float64), np.asarray(ttl, dtype=np.float64)
-    copy = states["message_class"].map(copy_ms).to_numpy(dtype=np.float64)
+    copy: Floats = np.asarray(states["message_class"].map(copy_ms), dtype=np.float64)
     expected: MeanField = mean_field(peers, loss, churn, p50, p95, copy, fanout, ttl)
     excess = np.log(expected.miss) - np.log(final_miss(peers, loss, churn, fanout))
     matrix = np.column_stack(
@@ -117,9 +119,7 @@ def on_grid(states: pd.DataFrame, grid: ActionGrid, copy_ms: Mapping[str, float]
     """Theory of every action in every state; rows are states x actions, action by action within a state."""
     pairs = grid.pairs
     repeated = states.loc[states.index.repeat(len(pairs))] if states.index.is_unique else _repeat(states, len(pairs))
-    return theory_of(
-        repeated, np.tile(pairs[:, 0], len(states)), np.tile(pairs[:, 1], len(states)), copy_ms
-    )
+    return theory_of(repeated, np.tile(pairs[:, 0], len(states)), np.tile(pairs[:, 1], len(states)), copy_ms)
 
 
 def _repeat(states: pd.DataFrame, times: int) -> pd.DataFrame:

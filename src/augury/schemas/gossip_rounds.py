@@ -38,7 +38,9 @@ class EvaluatedStates:
         """Check the table; see :meth:`GossipRounds.validate`."""
         further = {
             "state": pa.Column(None, nullable=False),
-            "seeds": pa.Column(str, pa.Check.isin(["choice", "judge"], error="must be choice or judge"), nullable=False),
+            "seeds": pa.Column(
+                str, pa.Check.isin(["choice", "judge"], error="must be choice or judge"), nullable=False
+            ),
         }
         return validate_table(data, _schema(further), EVALUATED_DATASET)
 

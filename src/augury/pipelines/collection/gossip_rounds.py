@@ -1,4 +1,4 @@
-"""Simulated telemetry of gossip: logged rounds with random actions, and states of which every action's outcome is known.
+"""Simulated telemetry of gossip: logged rounds with random actions, and states in which every action is played.
 
 A simulation, and said to be one: networks are drawn (``gossip_network``), rounds are played (``gossip_kernel``).
 """
@@ -45,7 +45,10 @@ class GossipCollection(Parameters):
     explore: float = Field(default=1.0, gt=0, le=1, description="share of rounds with a random action; others: default")
     default: tuple[int, int] = (6, 10)
     actions: ActionGrid = ActionGrid()
-    copy_ms: dict[str, float] = {"control": 0.02, "small": 0.1, "medium": 1.0, "large": 5.0}
+    copy_ms: dict[str, float] = Field(
+        default={"control": 0.02, "small": 0.1, "medium": 1.0, "large": 5.0},
+        description="message class -> time that a peer takes to send one copy (ms)",
+    )
 
 
 def collect_rounds(collection: GossipCollection, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -78,7 +81,9 @@ def simulated_networks(collection: GossipCollection, seed: int) -> Iterable[Netw
     random = np.random.default_rng([seed, 1])
     low, high = np.log(collection.peers[0]), np.log(collection.peers[1])
     # Sizes in strata, so that few networks cover the range too
-    sizes = np.exp(low + (high - low) * (random.permutation(collection.networks) + random.random()) / collection.networks)
+    sizes = np.exp(
+        low + (high - low) * (random.permutation(collection.networks) + random.random()) / collection.networks
+    )
     for number, size in enumerate(np.maximum(sizes.round().astype(int), 2).tolist()):
         name = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=12).hexdigest()
         wide = number % 2 == 0 or size > MOST_PEERS_OF_MAPS

@@ -44,7 +44,7 @@ def judge_coverage(
     metrics: dict[str, Any] = {}
     intervals: dict[str, list[float]] = {}
     for name, part in (("coverage_share", judged), ("coverage_share_reachable", judged[judged["reachable"]])):
-        held = (part["coverage"] >= floor).to_numpy(dtype=np.float64)
+        held: Floats = np.asarray(part["coverage"] >= floor, dtype=np.float64)
         metrics[name] = float(held.mean()) if len(held) else None
         if len(held) and evaluation.bootstrap_replicates:
             intervals[name] = _interval(held, part["group"].to_numpy(), evaluation, seed)
@@ -65,7 +65,11 @@ def judge_coverage(
 
 
 def judge_corrections(
-    predictor: GossipTuner, features_later: Any, features_holdout: Any, features_outcomes: Any, judgement: GossipJudgement
+    predictor: GossipTuner,
+    features_later: Any,
+    features_holdout: Any,
+    features_outcomes: Any,
+    judgement: GossipJudgement,
 ) -> dict[str, Any]:
     """Let the tuner learn from the held-out networks' own rounds, and judge it on their evaluated states.
 
@@ -80,12 +84,14 @@ def judge_corrections(
         ``metrics``: ``corrected_cost_ratio`` (cost / cost without corrections) and ``corrected_coverage_share``; empty
         where there are hardly any rounds.
     """
-    rounds, cases, outcomes = (engines.to_pandas(frame) for frame in (features_later, features_holdout, features_outcomes))
+    rounds, cases, outcomes = (
+        engines.to_pandas(frame) for frame in (features_later, features_holdout, features_outcomes)
+    )
     if len(rounds) < FEWEST_CORRECTING:
         return {"metrics": {}, "tables": {}}
     corrected = predictor.corrected(rounds)
     floor, asked = predictor.specification.cost.floor, (cases["loss"] <= judgement.most_loss).to_numpy()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, tuner in (("as trained", predictor), ("corrected by telemetry", corrected)):
         played = tuner.replay(cases, features_outcomes=outcomes)
         held = (played["coverage"] >= floor).to_numpy()[asked]
@@ -107,7 +113,7 @@ def judge_corrections(
 
 
 def _rules(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame if str(name).startswith("coverage_baseline_")] + ["coverage_oracle"]
+    return [name for name in map(str, frame) if name.startswith("coverage_baseline_")] + ["coverage_oracle"]
 
 
 def _by_loss(frame: pd.DataFrame, suffixes: dict[str, str], floor: float) -> list[dict[str, Any]]:
@@ -117,7 +123,9 @@ def _by_loss(frame: pd.DataFrame, suffixes: dict[str, str], floor: float) -> lis
         for column, name in suffixes.items():
             row[name.removeprefix("coverage_")] = float((part[column or "coverage"] >= floor).mean())
         rows.append(row)
-    return sorted(rows, key=lambda row: (row["loss"].startswith("above"), not row["loss"].startswith("up"), row["loss"]))
+    return sorted(
+        rows, key=lambda row: (row["loss"].startswith("above"), not row["loss"].startswith("up"), row["loss"])
+    )
 
 
 def _interval(values: Floats, groups: npt.NDArray[Any], evaluation: PolicyEvaluation, seed: int) -> list[float]:

@@ -43,7 +43,9 @@ def plot_surface(
         for text in (f"{row.peers:.0f} peers, loss {row.loss:.2f}, churn {row.churn:.2f}: expected", "true")
     ]
     figure = new_figure("Coverage of every action", "the cross is the choice", height=120 + 240 * len(states))
-    figure = make_subplots(len(states), 2, subplot_titles=titles, vertical_spacing=0.3 / max(len(states), 1), figure=figure)
+    figure = make_subplots(
+        len(states), 2, subplot_titles=titles, vertical_spacing=0.3 / max(len(states), 1), figure=figure
+    )
     ttls = [str(ttl) for ttl in grid.ttls]
     for row in range(len(states)):
         for column, values in enumerate((expected[row], truth[row])):
@@ -99,7 +101,10 @@ def plot_coverage(predictions_holdout: pd.DataFrame, predictor: GossipTuner) -> 
         xaxis={"title": {"text": "loss"}},
         yaxis={"title": {"text": "coverage"}},
     )
-    drawn = [("best fixed pair", "coverage_baseline_best_fixed", MUTED, "diamond"), ("model", "coverage", COLOURS[0], "circle")]
+    drawn = [
+        ("best fixed pair", "coverage_baseline_best_fixed", MUTED, "diamond"),
+        ("model", "coverage", COLOURS[0], "circle"),
+    ]
     for name, column, colour, symbol in drawn:
         if column in predictions_holdout:
             figure.add_trace(

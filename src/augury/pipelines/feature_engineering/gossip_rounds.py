@@ -15,7 +15,9 @@ TRAIN, HOLDOUT = "train", "holdout"
 class GossipFeatures(Parameters):
     """Which rounds count."""
 
-    most_rounds: int | None = Field(default=2_000, ge=20, description="of training networks, the latest ones; null: all")
+    most_rounds: int | None = Field(
+        default=2_000, ge=20, description="of training networks, the latest ones; null: all"
+    )
 
 
 def build_gossip_tables(
@@ -33,7 +35,9 @@ def build_gossip_tables(
         Rounds of training networks; rounds of held-out ones, that a tuner in use would see; all states; what came of
         every action in them; and the held-out cases: ``case``, ``group`` (the network), ``network``, the state.
     """
-    rounds, states, outcomes = (engines.to_pandas(frame) for frame in (primary_rounds, primary_states, primary_outcomes))
+    rounds, states, outcomes = (
+        engines.to_pandas(frame) for frame in (primary_rounds, primary_states, primary_outcomes)
+    )
     training = rounds[rounds["split"] == TRAIN].sort_values(["ts", "network"], kind="stable")
     if features.most_rounds is not None:
         training = training.tail(features.most_rounds)

@@ -48,7 +48,9 @@ def choose_gossip_baselines(
     Raises:
         UserError: There is no evaluated state of training networks.
     """
-    rounds, states, outcomes = (engines.to_pandas(frame) for frame in (features_rounds, features_states, features_outcomes))
+    rounds, states, outcomes = (
+        engines.to_pandas(frame) for frame in (features_rounds, features_states, features_outcomes)
+    )
     grid, cost = model.actions, model.cost
     asked = states[states["split"] == HOLDOUT].reset_index(drop=True)
     default = grid.nearest(*baselines.default)
@@ -64,9 +66,7 @@ def choose_gossip_baselines(
     pairs = grid.pairs
     return pd.concat(
         [
-            pd.DataFrame(
-                {"policy": name, "case": asked["case"], "fanout": pairs[rows, 0], "ttl": pairs[rows, 1]}
-            )
+            pd.DataFrame({"policy": name, "case": asked["case"], "fanout": pairs[rows, 0], "ttl": pairs[rows, 1]})
             for name, rows in chosen.items()
         ],
         ignore_index=True,

@@ -49,10 +49,10 @@ class CoverageBound(Parameters):
 
     confidence: float = Field(default=0.99, gt=0.5, lt=1, description="of the lower bound of the coverage")
     base: float = Field(
-        default=0.2, ge=0, description="standard deviation of log(missed share) between networks of one state"
+        default=0.15, ge=0, description="standard deviation of log(missed share) between networks of one state"
     )
     hop_limited: float = Field(
-        default=0.3, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
+        default=0.45, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
     )
 
 
@@ -111,9 +111,7 @@ def train_gossip_tuner(
         origin={str(report_data.get("origin", "simulated")): len(rounds)},
     )
     tuner = fit_tuner(rounds, model, seed, data, provenance)
-    gains = {
-        name: dict(list(_gains(tuner.surface, name).items())[:6]) for name in ("miss_0", MESSAGES, DELAY)
-    }
+    gains = {name: dict(list(_gains(tuner.surface, name).items())[:6]) for name in ("miss_0", MESSAGES, DELAY)}
     return tuner, {"rounds": len(rounds), "networks": data.groups, "members": model.members, "gain": gains}
 
 
@@ -147,8 +145,8 @@ def fit_tuner(
         hop_limited=bound.hop_limited,
         correction=model.correction,
     )
-    example = rounds[list(STATE)].head(3).astype({"peers": int}).to_dict("records")
-    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), example)
+    rows: Any = rounds[list(STATE)].head(3).astype({"peers": int}).to_dict("records")
+    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), rows)
 
 
 def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) -> Surface:
@@ -180,9 +178,7 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
         if number:
             drawn = random.integers(0, len(networks), len(networks))
             weight = weight * np.bincount(drawn, minlength=len(networks))[codes]
-        trees[f"miss_{number}"] = _fit(
-            theory.matrix, missed, theory.miss, weight, model.miss, seed, MISS_CONSTRAINTS
-        )
+        trees[f"miss_{number}"] = _fit(theory.matrix, missed, theory.miss, weight, model.miss, seed, MISS_CONSTRAINTS)
     for name, settings, expected, column in (
         (MESSAGES, model.messages, theory.messages, "messages_per_node"),
         (DELAY, model.delay, theory.p95_ms, "p95_ms"),
@@ -237,4 +233,6 @@ def _fit(
 def _gains(surface: Surface, name: str) -> dict[str, float]:
     from augury.predictors.lightgbm_trees import gain_shares, open_booster
 
-    return {key: round(value, 4) for key, value in gain_shares(open_booster(surface.trees[name], name), FEATURES).items()}
+    return {
+        key: round(value, 4) for key, value in gain_shares(open_booster(surface.trees[name], name), FEATURES).items()
+    }

@@ -70,9 +70,7 @@ class ResponseSurfaceProblem:
         # One member says what the trees are worth; the others only measure their doubt
         model = with_values(self._model, parameters).model_copy(update={"members": 1})
         surface = fit_surface(inner, model, self._seed)
-        theory = theory_of(
-            complete_states(outer), outer["fanout"].to_numpy(), outer["ttl"].to_numpy(), model.copy_ms
-        )
+        theory = theory_of(complete_states(outer), outer["fanout"].to_numpy(), outer["ttl"].to_numpy(), model.copy_ms)
         expected = np.clip(theory.miss * np.exp(surface.factors("miss_0", theory.matrix)), LEAST, 1)
         missed = np.maximum(1 - outer["coverage"].to_numpy(dtype=np.float64), 0)
         parts = np.where(missed > 0, missed * np.log(np.maximum(missed, LEAST) / expected), 0) - (missed - expected)
