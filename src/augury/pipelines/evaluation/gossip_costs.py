@@ -42,8 +42,8 @@ def predict_gossip_holdout(
 
     Returns:
         The frame that ``policy_holdout`` describes; beside each cost the ``coverage_<name>`` and
-        ``messages_<name>`` that came of the choice; ``expected`` and ``lower``, what the tuner thought of its coverage; ``reachable``, whether
-        any action holds the floor; ``loss``, ``churn``, ``peers``.
+        ``messages_<name>`` that came of the choice; ``expected`` and ``lower``, what the tuner thought of its coverage;
+        ``reachable``, whether any action holds the floor; ``loss``, ``churn``, ``peers``.
     """
     cases, outcomes = engines.to_pandas(features_holdout).reset_index(drop=True), engines.to_pandas(features_outcomes)
     own = predictor.specification

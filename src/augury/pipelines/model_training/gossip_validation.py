@@ -80,9 +80,9 @@ def validate_gossip_tuner(
         seed: Seed.
 
     Returns:
-        ``metrics`` (``cv_<metric>_mean``, ``cv_<metric>_sd``) and ``tables``: each fold, and the learning curve. Metrics
-        are the regret, the saving over the best fixed pair of the fold's other networks, and the share of states whose
-        coverage is at the floor.
+        ``metrics`` (``cv_<metric>_mean``, ``cv_<metric>_sd``) and ``tables``: each fold, and the learning curve.
+        Metrics are the regret, the saving over the best fixed pair of the fold's other networks, and the share of
+        states whose coverage is at the floor.
     """
     model = with_tuned(model, best_params, model.use_tuned, PREDICTOR)
     rounds, states, outcomes = (

@@ -52,7 +52,7 @@ class CoverageBound(Parameters):
         default=0.15, ge=0, description="standard deviation of log(missed share) between networks of one state"
     )
     hop_limited: float = Field(
-        default=0.45, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
+        default=0.3, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
     )
 
 
