@@ -1,4 +1,4 @@
-"""The tuner of gossip on networks of your own: trained on 2,000 logged rounds, judged in unseen networks by other seeds.
+"""The tuner of gossip on your own networks: trained on 2,000 logged rounds, judged in unseen networks by other seeds.
 
 python benchmarks/gossip_tuning_networks.py --edges EDGES.parquet [--rtt MATRIX.npz] [--simulated 490]
     [--rounds 2000] [--networks 60] [--states 2] [--repeats 60] [--judge 300] [--seed 0]
@@ -9,10 +9,11 @@ other judges. --rtt takes a square or rectangular matrix of round-trip times (np
 ends in `_s`), or a cube of which the median over the first axis is taken; --simulated the size of a simulated
 wide-area network, as PlanetLab's 490 peers. A single network is judged in states of its own that were not logged.
 
-What is printed, with 95 % intervals of a bootstrap over networks (states where there is one network):
-coverage at the floor in states with loss up to 0.3 (bar: 0.95), cost over the oracle (bar: 1.08), saving over the best
-fixed pair of the training networks (bar: 0.10). The oracle chooses by seeds that do not judge, and by more rounds of its
-most promising actions; every choice is judged by `--judge` fresh rounds, the same for all policies.
+What is printed, with 95 % intervals of a bootstrap over networks (states where there is one network): coverage at the
+floor in states with loss up to 0.3 (bar: 0.95), cost over the oracle (bar: 1.08), saving over the best fixed pair of
+the
+training networks (bar: 0.10). The oracle chooses by seeds that do not judge, and by more rounds of its most promising
+actions; every choice is judged by `--judge` fresh rounds, the same for all policies.
 """
 
 import argparse
@@ -70,14 +71,18 @@ def run(
         One row per state and policy: the state, ``policy``, ``fanout``, ``ttl``, ``coverage``, ``messages_per_node``,
         ``p95_ms``, ``cost``, ``reachable``.
     """
-    seeds = iter(np.random.SeedSequence(seed).generate_state(4 * (len(training) + len(judging)) + 4, np.uint64).tolist())
+    seeds = iter(
+        np.random.SeedSequence(seed).generate_state(4 * (len(training) + len(judging)) + 4, np.uint64).tolist()
+    )
     counts = np.diff(np.linspace(0, collection.rounds, len(training) + 1).round().astype(int))
     logs = [log_rounds(net, int(n), collection, next(seeds)) for net, n in zip(training, counts, strict=True) if n]
     rounds = with_messages_per_node(pd.concat(logs, ignore_index=True))
     facts = DataFacts(fingerprint="", rows=len(rounds), groups=len(training), origin={"simulated": len(rounds)})
     started = time.process_time()
     tuner = fit_tuner(rounds, model, seed, facts, PROVENANCE)
-    print(f"trained on {len(rounds):,} rounds of {len(training)} network(s) in {time.process_time() - started:.1f} s CPU")
+    print(
+        f"trained on {len(rounds):,} rounds of {len(training)} network(s) in {time.process_time() - started:.1f} s CPU"
+    )
     few = collection.model_copy(update={"promising": 0, "repeats": max(collection.repeats // 2, 1)})
     known, _ = evaluated(training, few, seeds)
     grid, cost = model.actions, model.cost
@@ -118,7 +123,8 @@ def run(
     table = pd.concat(found, ignore_index=True)
     table["fanout"], table["ttl"] = grid.pairs[table["action"], 0], grid.pairs[table["action"], 1]
     table["messages_per_node"] = table["messages"] / present_peers(table["peers"], table["churn"])
-    table["cost"] = cost.of(table["coverage"], table["messages_per_node"], table["p95_ms"])
+    outcome = (table[name].to_numpy(dtype=np.float64) for name in ("coverage", "messages_per_node", "p95_ms"))
+    table["cost"] = cost.of(*outcome)
     table["reachable"] = table["case"].map(best) >= cost.floor
     return table
 
@@ -126,9 +132,7 @@ def run(
 Q_SETTINGS = {"q_learning": QLearning(), "q_learning_original": ORIGINAL}
 
 
-def evaluated(
-    networks: list[Network], collection: GossipCollection, seeds: Any
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def evaluated(networks: list[Network], collection: GossipCollection, seeds: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Play all actions in states of networks; outcomes, and the states themselves."""
     from tqdm import tqdm
 
@@ -168,8 +172,8 @@ def report(table: pd.DataFrame, floor: float, group: str) -> None:
     judged = column("oracle", "loss") <= MOST_LOSS
     can = judged & column("oracle", "reachable")
     print(f"{len(cases)} states, {judged.sum()} with loss <= {MOST_LOSS:g}, of which {can.sum()} can be covered at all")
-    head = f"{'policy':20} {'cost':>7}  {'cost / oracle':22} {'1 - cost / best_fixed':22} {'at floor':22} {'where possible':22}"
-    print(head)
+    heads = ("cost / oracle", "1 - cost / best_fixed", "at floor", "where possible")
+    print(f"{'policy':20} {'cost':>7}  " + " ".join(f"{head:22}" for head in heads))
     for name in POLICIES:
         cost = column(name, "cost")
         held = column(name, "coverage") >= floor
@@ -181,7 +185,9 @@ def report(table: pd.DataFrame, floor: float, group: str) -> None:
     calm = (column("oracle", "loss") <= 0.1) & (column("oracle", "churn") <= 0.1)
     if calm.any():
         ours, default = (column(name, "messages_per_node")[calm].sum() for name in ("model", "default"))
-        print(f"copies saved over the default in {calm.sum()} calm states (loss, churn <= 0.1): {1 - ours / default:.3f}")
+        print(
+            f"copies saved over the default in {calm.sum()} calm states (loss, churn <= 0.1): {1 - ours / default:.3f}"
+        )
 
 
 def read_matrix(path: Path) -> Any:
@@ -227,7 +233,9 @@ def main() -> None:
             network = network_of_matrix(path.stem, read_matrix(path), links, spread, arguments.seed)
         else:
             network = simulated_wide("simulated", int(size or 0), links, spread, arguments.seed)
-        print(f"{network.name}: {network.peers} peers, RTT p50 {network.rtt_p50_ms:.1f} p95 {network.rtt_p95_ms:.1f} ms")
+        print(
+            f"{network.name}: {network.peers} peers, RTT p50 {network.rtt_p50_ms:.1f} p95 {network.rtt_p95_ms:.1f} ms"
+        )
         table = run([network], [network], collection, model, arguments.judge, arguments.seed)
         report(table, model.cost.floor, "case")
 

@@ -101,13 +101,18 @@ def test_a_round_depends_on_its_own_seed_alone():
     network = gn.simulated_wide("wide", 60, 20, 0.5, 3)
     together = play(network, 30, 0.2, 0.1)
     seeds = np.random.default_rng(0).integers(0, 2**63, 30).astype(np.uint64)
-    alone = simulate(*network[1:5], *(np.array([v]) for v in (0.2, 0.1, 0.0)), np.array([3]), np.array([16]), seeds[17:18])
+    alone = simulate(
+        *network[1:5], *(np.array([v]) for v in (0.2, 0.1, 0.0)), np.array([3]), np.array([16]), seeds[17:18]
+    )
     np.testing.assert_array_equal(alone[0], together[17])
 
 
 def test_more_of_both_covers_more():
     network = gn.simulated_wide("wide", 200, 40, 0.5, 1)
-    means = [play(network, 200, 0.3, 0.2, 0.0, fanout, ttl)[:, COVERAGE].mean() for fanout, ttl in ((3, 4), (6, 4), (6, 10), (12, 16))]
+    means = [
+        play(network, 200, 0.3, 0.2, 0.0, fanout, ttl)[:, COVERAGE].mean()
+        for fanout, ttl in ((3, 4), (6, 4), (6, 10), (12, 16))
+    ]
     assert means == sorted(means)
 
 
@@ -118,7 +123,11 @@ def test_round_trips_of_a_map_follow_the_shortest_way():
     edges = pd.DataFrame({"u": [0, 1, 0, 3, 5], "v": [1, 2, 2, 3, 6], "rtt_prop_ms": [2.0, 3.0, 50.0, 1.0, 1.0]})
     network = gn.network_of_map("map", edges, 40, 0.0, 0)
     assert network.peers == 3  # the loop 3 - 3 and the other part are left out
-    delays = {(i, int(j)): 2 * float(d) for i in range(3) for j, d in zip(network.neighbours[i], network.delays_ms[i], strict=True)}
+    delays = {
+        (i, int(j)): 2 * float(d)
+        for i in range(3)
+        for j, d in zip(network.neighbours[i], network.delays_ms[i], strict=True)
+    }
     assert delays[0, 2] == pytest.approx(5.0)
     assert delays[0, 1] == delays[1, 0] == pytest.approx(2.0)
 

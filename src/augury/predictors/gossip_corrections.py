@@ -36,7 +36,7 @@ class Corrections(BaseModel):
         """Each row's correction, shape (rows,)."""
         if networks is None or not self.networks:
             return np.full(rows, self.everywhere)
-        return networks.map(self.networks).fillna(self.everywhere).to_numpy(dtype=np.float64)
+        return np.asarray(networks.map(self.networks).fillna(self.everywhere), dtype=np.float64)
 
 
 class _Sums(NamedTuple):

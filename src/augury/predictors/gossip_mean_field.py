@@ -18,6 +18,7 @@ HORIZON_STEPS = 72
 
 _DIE_OUT_STEPS = 6
 _FINAL_STEPS = 60
+_FEW = 5
 _CHUNK = 1_024
 """Rows at a time: what is on its way then fits into the processor's cache."""
 
@@ -114,6 +115,8 @@ def _follow(
     for _ in range(_DIE_OUT_STEPS):
         dies = np.power(1 - success + success * dies, later)
     dies = np.power(1 - success + success * dies, first)
+    # Of five peers, the first one's copies are most there is: the first step has already counted those that are lost
+    dies = np.where(others < _FEW, 0, dies)
     return MeanField(
         np.clip(1 - (1 - dies) * (1 - unaware / present), LEAST_MISS, 1.0),
         np.maximum(sent * (1 - dies) / present, 1e-3),

@@ -9,8 +9,8 @@ from augury.errors import UserError
 from augury.predictors.gossip_states import PREDICTOR, ActionGrid, Codes, Floats, GossipCost, present_peers
 
 CHOSEN_BY, JUDGED = "choice", "judge"
-"""Parts of the outcomes, played by different seeds: the oracle chooses by the one, all are judged by the other. An oracle
-that chose by what judges it would seem better than any action is."""
+"""Parts of the outcomes, played by different seeds: the oracle chooses by the one, all are judged by the other. An
+oracle that chose by what judges it would seem better than any action is."""
 
 
 def action_name(fanout: Any, ttl: Any) -> str:

@@ -88,7 +88,7 @@ def theory_of(
         states[name].to_numpy(dtype=np.float64) for name in ("peers", "loss", "churn", "rtt_p50_ms", "rtt_p95_ms")
     )
     fanout, ttl = np.asarray(fanout, dtype=np.float64), np.asarray(ttl, dtype=np.float64)
-    copy = states["message_class"].map(copy_ms).to_numpy(dtype=np.float64)
+    copy: Floats = np.asarray(states["message_class"].map(copy_ms), dtype=np.float64)
     expected: MeanField = mean_field(peers, loss, churn, p50, p95, copy, fanout, ttl)
     excess = np.log(expected.miss) - np.log(final_miss(peers, loss, churn, fanout))
     matrix = np.column_stack(

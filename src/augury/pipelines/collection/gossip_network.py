@@ -193,7 +193,7 @@ def network_of_matrix(name: str, rtt_ms: Floats, links: int, loss_spread: float,
     Args:
         name: What the network is called.
         rtt_ms: (peers, others): milliseconds, NaN where unknown. In a square one rows and columns are the same peers.
-            Of another shape, two peers' round trip is estimated by their nearest common other: the shortest way over it.
+            Of another shape, the round trip of two peers is estimated by the shortest way over one of the others.
         links: See :func:`connect`.
         loss_spread: See :func:`connect`.
         seed: See :func:`connect`.

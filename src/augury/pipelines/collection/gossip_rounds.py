@@ -1,4 +1,4 @@
-"""Simulated telemetry of gossip: logged rounds with random actions, and states of which every action's outcome is known.
+"""Simulated telemetry of gossip: logged rounds with random actions, and states in which every action is played.
 
 A simulation, and said to be one: networks are drawn (``gossip_network``), rounds are played (``gossip_kernel``).
 """
@@ -45,7 +45,10 @@ class GossipCollection(Parameters):
     explore: float = Field(default=1.0, gt=0, le=1, description="share of rounds with a random action; others: default")
     default: tuple[int, int] = (6, 10)
     actions: ActionGrid = ActionGrid()
-    copy_ms: dict[str, float] = {"control": 0.02, "small": 0.1, "medium": 1.0, "large": 5.0}
+    copy_ms: dict[str, float] = Field(
+        default={"control": 0.02, "small": 0.1, "medium": 1.0, "large": 5.0},
+        description="message class -> time that a peer takes to send one copy (ms)",
+    )
 
 
 def collect_rounds(collection: GossipCollection, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

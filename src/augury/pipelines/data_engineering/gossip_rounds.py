@@ -48,8 +48,8 @@ def prepare_rounds(
     """
     observed = _clean(rounds, ("ts", "propensity"), ())
     played = _clean(evaluated, (), ("state", "seeds"))
-    complete = observed.dropna(subset=[*OUTCOMES, *ACTION])
-    known = played.dropna(subset=[*OUTCOMES, *ACTION]).rename(columns={"state": "case"})
+    complete = observed.dropna(subset=[*OUTCOMES, *ACTION]).copy()
+    known = played.dropna(subset=[*OUTCOMES, *ACTION]).copy().rename(columns={"state": "case"})
     if complete.empty or known.empty:
         raise UserError(
             f"{PREDICTOR}: {len(complete)} of {len(observed)} rounds and {len(known)} of {len(played)} evaluated rows "
@@ -61,8 +61,8 @@ def prepare_rounds(
         table["split"] = table["network"].isin(held_out).map({True: HOLDOUT, False: TRAIN})
     if not (complete["split"] == TRAIN).any():
         raise UserError(
-            f"{PREDICTOR}: all {complete['network'].nunique()} networks with observed rounds are held out; bring rounds "
-            f"of more networks or lower {PREDICTOR}.split.holdout_share."
+            f"{PREDICTOR}: all {complete['network'].nunique()} networks with observed rounds are held out; bring "
+            f"rounds of more networks or lower {PREDICTOR}.split.holdout_share."
         )
     observed_columns = ["ts", "network", *STATE, *ACTION, "coverage", "messages_per_node", "p95_ms", "propensity"]
     complete = complete[[*observed_columns, "split"]].sort_values(["ts", "network", *ACTION, "coverage"])
@@ -92,8 +92,8 @@ def held_out_networks(networks: list[str], share: float, seed: int) -> list[str]
     """
     if len(networks) < 2:
         raise UserError(
-            f"{PREDICTOR}: there are evaluated states of {len(networks)} network(s); at least 2 are needed, one of them "
-            "to judge by."
+            f"{PREDICTOR}: there are evaluated states of {len(networks)} network(s); at least 2 are needed, one "
+            "of them to judge by."
         )
     ranked = sorted(networks, key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).digest())
     return ranked[: min(max(round(share * len(networks)), 1), len(networks) - 1)]

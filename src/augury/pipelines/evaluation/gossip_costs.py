@@ -1,6 +1,7 @@
 """What the tuner's choices and those of plain rules come to in held-out states, by seeds that nobody chose by."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,9 @@ def predict_gossip_holdout(
         predictions_baselines: ``policy``, ``case``, ``fanout``, ``ttl``.
 
     Returns:
-        The frame that ``policy_holdout`` describes; beside each cost the ``coverage_<name>`` and ``messages_<name>`` that
-        came of the choice; ``expected`` and ``lower``, what the tuner thought of its coverage; ``reachable``, whether
-        any action holds the floor; ``loss``, ``churn``, ``peers``.
+        The frame that ``policy_holdout`` describes; beside each cost the ``coverage_<name>`` and
+        ``messages_<name>`` that came of the choice; ``expected`` and ``lower``, what the tuner thought of its coverage;
+        ``reachable``, whether any action holds the floor; ``loss``, ``churn``, ``peers``.
     """
     cases, outcomes = engines.to_pandas(features_holdout).reset_index(drop=True), engines.to_pandas(features_outcomes)
     own = predictor.specification
@@ -105,6 +106,6 @@ def gossip_facts(predictor: GossipTuner, features_holdout: Any) -> dict[str, Any
 
 def _bands(values: pd.Series, edges: tuple[float, ...]) -> list[str]:
     names = [f"up to {edges[0]:g}"]
-    names += [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names += [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     names.append(f"above {edges[-1]:g}")
     return [names[place] for place in np.searchsorted(edges, values.to_numpy(dtype=np.float64), side="left")]

@@ -44,7 +44,7 @@ def judge_coverage(
     metrics: dict[str, Any] = {}
     intervals: dict[str, list[float]] = {}
     for name, part in (("coverage_share", judged), ("coverage_share_reachable", judged[judged["reachable"]])):
-        held = (part["coverage"] >= floor).to_numpy(dtype=np.float64)
+        held: Floats = np.asarray(part["coverage"] >= floor, dtype=np.float64)
         metrics[name] = float(held.mean()) if len(held) else None
         if len(held) and evaluation.bootstrap_replicates:
             intervals[name] = _interval(held, part["group"].to_numpy(), evaluation, seed)
@@ -91,7 +91,7 @@ def judge_corrections(
         return {"metrics": {}, "tables": {}}
     corrected = predictor.corrected(rounds)
     floor, asked = predictor.specification.cost.floor, (cases["loss"] <= judgement.most_loss).to_numpy()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, tuner in (("as trained", predictor), ("corrected by telemetry", corrected)):
         played = tuner.replay(cases, features_outcomes=outcomes)
         held = (played["coverage"] >= floor).to_numpy()[asked]
@@ -113,7 +113,7 @@ def judge_corrections(
 
 
 def _rules(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame if str(name).startswith("coverage_baseline_")] + ["coverage_oracle"]
+    return [name for name in map(str, frame) if name.startswith("coverage_baseline_")] + ["coverage_oracle"]
 
 
 def _by_loss(frame: pd.DataFrame, suffixes: dict[str, str], floor: float) -> list[dict[str, Any]]:

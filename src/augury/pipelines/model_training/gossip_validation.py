@@ -1,4 +1,4 @@
-"""How much the tuner of gossip depends on the networks it saw, and on how many rounds: grouped folds of training networks."""
+"""How much the tuner of gossip depends on the networks and the number of rounds it saw: folds of training networks."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -80,9 +80,9 @@ def validate_gossip_tuner(
         seed: Seed.
 
     Returns:
-        ``metrics`` (``cv_<metric>_mean``, ``cv_<metric>_sd``) and ``tables``: each fold, and the learning curve. Metrics
-        are the regret, the saving over the best fixed pair of the fold's other networks, and the share of states with
-        coverage at the floor.
+        ``metrics`` (``cv_<metric>_mean``, ``cv_<metric>_sd``) and ``tables``: each fold, and the learning curve.
+        Metrics are the regret, the saving over the best fixed pair of the fold's other networks, and the share of
+        states whose coverage is at the floor.
     """
     model = with_tuned(model, best_params, model.use_tuned, PREDICTOR)
     rounds, states, outcomes = (
@@ -109,7 +109,7 @@ def validate_gossip_tuner(
         metrics[f"cv_{name}_sd"] = float(final[name].std(ddof=1)) if len(final) > 1 else 0.0
     table["rounds"] = np.where(table["all"], int(final["rounds"].mean()), table["rounds"])
     curve = table.groupby("rounds")[names].agg(["mean", "std"])
-    curve.columns = [f"{name}_{what}" for name, what in curve.columns]
+    curve.columns = pd.Index(["_".join(map(str, pair)) for pair in curve.columns])
     return {
         "metrics": metrics,
         "tables": {
@@ -143,5 +143,5 @@ def judge_fold(
 
 
 def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
-    clean = table.round(4).astype(object)
-    return [dict(row) for row in clean.where(clean.notna(), None).to_dict("records")]
+    rows: Any = table.round(4).replace({np.nan: None}).to_dict("records")
+    return [dict(row) for row in rows]

@@ -49,7 +49,7 @@ class CoverageBound(Parameters):
 
     confidence: float = Field(default=0.99, gt=0.5, lt=1, description="of the lower bound of the coverage")
     base: float = Field(
-        default=0.2, ge=0, description="standard deviation of log(missed share) between networks of one state"
+        default=0.15, ge=0, description="standard deviation of log(missed share) between networks of one state"
     )
     hop_limited: float = Field(
         default=0.3, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
@@ -145,8 +145,8 @@ def fit_tuner(
         hop_limited=bound.hop_limited,
         correction=model.correction,
     )
-    example = rounds[list(STATE)].head(3).astype({"peers": int}).to_dict("records")
-    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), example)
+    rows: Any = rounds[list(STATE)].head(3).astype({"peers": int}).to_dict("records")
+    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), rows)
 
 
 def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) -> Surface:
