@@ -1,7 +1,7 @@
 """Neural collaborative filtering: CPU seconds and memory beside the plain way of writing it in PyTorch, in one run.
 
 python benchmarks/ncf_speed.py [--ratings <path>.train.rating] [--random-pairs 0] [--epochs 3]
-[--plain-share 1.0] [--job-only]
+[--plain-share 1.0] [--seeds 1] [--job-only]
 
 Two things are measured, each in its own process: (a) the wall time, imports included, of a small job (1,000
 interactions, 10 epochs, batch 256); (b) epochs of NeuMF (embedding 64, layers 128-64-32, 4 negatives, Adam) on a file
@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-EMBEDDING, LAYERS, NEGATIVES, BATCH, SEED = 64, (128, 64, 32), 4, 256, 1
-USERS_JUDGED = 1_000
+EMBEDDING, LAYERS, NEGATIVES, BATCH, SEED = 64, (128, 64, 32), 4, 256, 1  # other runs: the seeds after it
+USERS_JUDGED = 10_000
 
 
 def peak() -> float:
@@ -54,7 +54,7 @@ def judge(score: Any, data: Any) -> float:
     return total / len(users)
 
 
-def run_ours(directory: Path, epochs: int) -> dict[str, Any]:
+def run_ours(directory: Path, epochs: int, seed: int) -> dict[str, Any]:
     """The project's training."""
     import torch
 
@@ -71,7 +71,7 @@ def run_ours(directory: Path, epochs: int) -> dict[str, Any]:
     cpu, wall = time.process_time(), time.perf_counter()
     ones = np.ones(len(data["users"]), dtype=np.float32)
     histories = Histories.from_pairs(data["users"], data["items"], ones, ones, shape)
-    fitted = fit_network("neumf", histories, settings, SEED, None, NoCheckpoints())
+    fitted = fit_network("neumf", histories, settings, seed, None, NoCheckpoints())
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     memory = peak()
     ndcg = judge(lambda user: fitted.scorer.scores(np.array([user]), histories)[0], data)
@@ -85,7 +85,7 @@ def run_ours(directory: Path, epochs: int) -> dict[str, Any]:
     }
 
 
-def run_plain(directory: Path, epochs: int, share: float) -> dict[str, Any]:
+def run_plain(directory: Path, epochs: int, share: float, seed: int) -> dict[str, Any]:
     """The way it is written everywhere: a dataset of rows, a loader, and a loop."""
     import torch
     from torch import nn
@@ -94,7 +94,7 @@ def run_plain(directory: Path, epochs: int, share: float) -> dict[str, Any]:
     base = peak()
     data = load(directory)
     torch.set_num_threads(1)
-    torch.manual_seed(SEED)
+    torch.manual_seed(seed)
     n_users, n_items = (int(size) for size in data["shape"])
 
     class Ratings(Dataset):
@@ -143,7 +143,7 @@ def run_plain(directory: Path, epochs: int, share: float) -> dict[str, Any]:
             mlp = self.mlp(torch.cat([self.mlp_user(user), self.mlp_item(item)], dim=-1))
             return self.output(torch.cat([gmf, mlp], dim=-1)).view(-1)
 
-    np.random.seed(SEED)
+    np.random.seed(seed)
     dataset = Ratings()
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=0)
     network, loss_of = Network(), nn.BCEWithLogitsLoss()
@@ -265,15 +265,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--plain-share", type=float, default=1.0, help="of an epoch's steps; below 1 no NDCG")
     parser.add_argument("--job-only", action="store_true")
+    parser.add_argument("--seeds", type=int, default=1, help="how often both are trained; NDCG is noisy")
+    parser.add_argument("--seed", type=int, default=SEED, help=argparse.SUPPRESS)
     parser.add_argument("--run", choices=["ours", "plain", "job"], help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run == "job":
         print(json.dumps(run_job()))
     elif options.run == "ours":
-        print(json.dumps(run_ours(options.directory, options.epochs)))
+        print(json.dumps(run_ours(options.directory, options.epochs, options.seed)))
     elif options.run == "plain":
-        print(json.dumps(run_plain(options.directory, options.epochs, options.plain_share)))
+        print(json.dumps(run_plain(options.directory, options.epochs, options.plain_share, options.seed)))
     else:
         _, wall = apart("--run", "job")
         print(f"1,000 interactions, 10 epochs, batch 256, imports included: {wall:.1f} s of wall time")
@@ -282,16 +284,34 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             print(prepare(options.ratings, options.random_pairs, Path(directory)))
             common = ["--directory", directory, "--epochs", str(options.epochs)]
-            ours, _ = apart("--run", "ours", *common)
-            plain, _ = apart("--run", "plain", *common, "--plain-share", str(options.plain_share))
-        for name, found in (("ours", ours), ("plain", plain)):
-            print(name, {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()})
-        print(f"CPU per epoch: {plain['cpu_per_epoch'] / ours['cpu_per_epoch']:.1f} times less")
-        print(f"peak memory: {ours['peak'] / plain['peak']:.2f} of the plain one's")
-        own, other = ours["peak"] - ours["base"], plain["peak"] - plain["base"]
-        print(f"peak memory beyond the import of PyTorch: {own / other:.2f} of the plain one's")
+            share = str(options.plain_share)
+            pairs = [
+                (
+                    apart("--run", "ours", *common, "--seed", str(seed))[0],
+                    apart("--run", "plain", *common, "--seed", str(seed), "--plain-share", share)[0],
+                )
+                for seed in range(SEED, SEED + options.seeds)
+            ]
+        for pair in pairs:
+            for name, found in zip(("ours", "plain"), pair, strict=True):
+                print(
+                    name, {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
+                )
+        mean = {
+            key: np.mean([[one[key] for one in pair] for pair in pairs], axis=0)
+            for key in ("cpu_per_epoch", "peak", "base")
+        }
+        cpu, peaks, beyond = mean["cpu_per_epoch"], mean["peak"], mean["peak"] - mean["base"]
+        print(f"CPU per epoch: {cpu[1] / cpu[0]:.1f} times less")
+        print(f"peak memory: {peaks[0] / peaks[1]:.2f} of the plain one's")
+        print(f"peak memory beyond the import of PyTorch: {beyond[0] / beyond[1]:.2f} of the plain one's")
         if options.plain_share >= 1:
-            print(f"NDCG@10 after {options.epochs} epochs: {ours['ndcg']:.4f}, plain {plain['ndcg']:.4f}")
+            gains = np.array([ours["ndcg"] - plain["ndcg"] for ours, plain in pairs])
+            ours, plain = (np.mean([pair[side]["ndcg"] for pair in pairs]) for side in range(2))
+            print(
+                f"NDCG@10 after {options.epochs} epochs: {ours:.4f}, plain {plain:.4f}; "
+                f"differences {gains.round(4).tolist()}"
+            )
 
 
 if __name__ == "__main__":

@@ -37,11 +37,13 @@ class PredictorCommands(click.Group):
 
 
 class RootCommands(click.Group):
-    """The commands of the model registry and of telemetry too, imported only when they are asked for."""
+    """Commands of modules of their own too, imported only when they are asked for: some need Kedro's settings."""
 
     ELSEWHERE: ClassVar = {
         "models": "augury.registry_commands",
         "rollback": "augury.registry_commands",
+        "rollout": "augury.rollout_commands",
+        "schedule": "augury.schedule_commands",
         "telemetry": "augury.telemetry_commands",
     }
 

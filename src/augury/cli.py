@@ -16,8 +16,12 @@ from augury.errors import UserError, causes
 from augury.extras import missing_extra
 from augury.object_stores import store_problem
 from augury.parameters import near_matches
+from augury.pipeline_registry import register_only
+from augury.tracking.own_process import start_tracking_process
 
 CONF = "conf"
+TRACKED = frozenset({"__default__", "training", "model_training", "evaluation", "tuning"})
+"""Pipelines with nodes that MLflow is told about."""
 
 _DATASET = re.compile(r"([\w.]+): |.*?dataset '([^']+)'", re.DOTALL)
 """How Kedro begins its message about a dataset that could not be read, written or built."""
@@ -151,6 +155,9 @@ def _run(**options: Any) -> Any:
     if options.get("pipeline") and not options.get("pipelines"):
         # --pipeline is deprecated in Kedro 1.7 in favour of --pipelines, but it is what people type
         options |= {"pipelines": [options["pipeline"]], "pipeline": None}
+    if TRACKED & set(options.get("pipelines") or TRACKED):
+        start_tracking_process()
+    register_only(options.get("namespaces") or [])
     check_names(
         options.get("pipelines") or [],
         options.get("namespaces") or [],

@@ -16,8 +16,8 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "default_run_env": "local",
     # Kedro's default replaces whole top-level keys: an environment that overrides one number of a predictor would lose
     # the others
-    "merge_strategy": {"parameters": "soft", "globals": "soft", "tracking": "soft"},
-    "config_patterns": {"tracking": ["tracking*", "tracking*/**", "**/tracking*"]},
+    "merge_strategy": {"parameters": "soft", "globals": "soft", "tracking": "soft", "schedule": "soft"},
+    "config_patterns": {name: [f"{name}*", f"{name}*/**", f"**/{name}*"] for name in ("tracking", "schedule")},
     "custom_resolvers": {"oc.env": oc.env},
 }
 

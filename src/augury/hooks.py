@@ -14,6 +14,7 @@ from kedro.framework.project import pipelines
 from augury.deferred_imports import deferred_imports, import_all
 from augury.errors import UserError
 from augury.parameters import declared_parameters, find_problems
+from augury.pipeline_registry import left_out
 
 WORTH_COLLECTING = 32 * 2**20
 """Bytes by which a process must have grown before the garbage of its nodes is looked for."""
@@ -40,7 +41,8 @@ class ParameterCheck:
         """
         nodes = chain.from_iterable(pipeline.nodes for pipeline in dict(pipelines).values())
         parameters = context.config_loader["parameters"]
-        problems = find_problems(parameters, declared_parameters(nodes))
+        judged = {name: value for name, value in parameters.items() if name not in left_out()}
+        problems = find_problems(judged, declared_parameters(nodes))
         if problems:
             raise UserError("\n".join(problems))
         # Kedro would read and merge the files a second time

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from augury.pipeline_registry import STAGES
+from augury.pipeline_registry import PREDICTORS, STAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -30,7 +30,11 @@ SIMULATED = "--params=pdf_memory.collection.source=synthetic,pdf_memory.collecti
 LAYERS = ["raw", "primary", "feature", "models", "model_output", "reporting"]
 PLOTS = ["actual", "bounds", "residuals", "baselines", "importances", "slices"]
 READ = [
-    *("food_waste.best_params", "food_waste.purchases", "pdf_memory.best_params", "pdf_memory.jobs", "provenance"),
+    *("compression.best_params", "compression.blocks", "compression.dictionary_gains"),
+    *("deduplication.best_params", "deduplication.pairs", "deduplication.sketches"),
+    *("food_waste.best_params", "food_waste.purchases", "gossip_tuning.best_params", "gossip_tuning.evaluated"),
+    *("gossip_tuning.rounds", "pdf_memory.best_params", "pdf_memory.jobs", "peer_selection.best_params"),
+    *("peer_selection.fetches", "prefetch.accesses", "prefetch.best_params", "prefetch.training_checkpoints", "provenance"),
     *("query_cost.best_params", "query_cost.query_log"),
     *("recommendation.best_params", "recommendation.interactions", "recommendation.items"),
     *("recommendation.training_checkpoints", "taxonomy.best_params", "taxonomy.codes", "taxonomy.samples"),
@@ -210,7 +214,7 @@ def test_every_stage_can_be_selected(page):
 
 def test_a_predictor_is_one_node_that_opens(page):
     predictors = page.locator(".pipeline-node--modularPipeline").all_text_contents()
-    assert sorted(predictors) == ["food_waste", "pdf_memory", "query_cost", "recommendation", "taxonomy"]
+    assert sorted(predictors) == sorted(PREDICTORS)
     assert page.locator(".pipeline-node--task").count() == 0
     assert sorted(page.locator(".pipeline-node--data").all_text_contents()) == READ
     expand(page)

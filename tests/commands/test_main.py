@@ -7,12 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from augury.__main__ import cli
+from augury.pipeline_registry import PREDICTORS
 
 
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        ("predict", {"food_waste", "pdf_memory", "query_cost", "recommendation", "taxonomy"}),
+        ("predict", set(PREDICTORS)),
         ("serve", {"query_cost", "recommendation", "taxonomy"}),
     ],
 )

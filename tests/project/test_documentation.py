@@ -22,8 +22,8 @@ def test_every_pipeline_is_in_the_readme(name):
 
 
 PAGES = (
-    "pdf_memory query_cost food_waste taxonomy recommendation registry deployment results benchmarks serving "
-    "adding_a_predictor"
+    "pdf_memory query_cost food_waste taxonomy recommendation compression deduplication prefetch peer_selection "
+    "gossip_tuning telemetry continuous_training registry deployment results benchmarks serving adding_a_predictor"
 ).split()
 
 

@@ -24,6 +24,14 @@ RAW = tuple(
         "taxonomy/codes.csv",
         "recommendation/interactions.parquet",
         "recommendation/items.parquet",
+        "compression/blocks.parquet",
+        "compression/dictionary_gains.parquet",
+        "deduplication/sketches.parquet",
+        "deduplication/pairs.parquet",
+        "prefetch/accesses.parquet",
+        "peer_selection/fetches.parquet",
+        "gossip_tuning/rounds.parquet",
+        "gossip_tuning/evaluated.parquet",
     )
 )
 """The committed samples that `training` reads."""

@@ -247,6 +247,8 @@ def shown(names: Iterable[str], labels: list[Label], unit: str) -> list[Shown]:
             match = re.fullmatch(label.pattern, name)
             if match:
                 fill = {"unit": unit, **match.groupdict()}
+                if "name" in fill:  # a metric that has no words of its own
+                    fill["name"] = fill["name"].replace("_", " ")
                 headline = label.headline.format(**fill) if label.headline else None
                 text, section = label.text.format(**fill), label.section.format(**fill)
                 found.append(Shown(name, text, label.kind, section, headline))

@@ -11,17 +11,12 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
 from augury.tracking.flattening import flat_parameters
+from augury.tracking.own_process import tracker
 from augury.tracking.provenance import run_tags
-from augury.tracking.registry import ModelRegistry, RegistryAddress, RegistryUser
-from augury.tracking.run import MODEL, TrackedRun, is_recorded
-from augury.tracking.settings import (
-    SQLITE,
-    Store,
-    TrackingSettings,
-    locate_store,
-    one_line,
-    read_settings,
-)
+from augury.tracking.registry import RegistryAddress, RegistryUser
+from augury.tracking.run import MODEL, is_recorded
+from augury.tracking.settings import SQLITE, Store, TrackingSettings, locate_store, read_settings
+from augury.tracking.tracker import RunEnd, RunRequest, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -35,35 +30,26 @@ REGISTRY_DATASETS = "augury.datasets.registered_model."
 class _Session:
     """What all predictors of one ``kedro run`` share."""
 
-    client: Any
+    tracker: Tracker
     store: Store
     settings: TrackingSettings
-    run_name: str
-    tags: dict[str, str]
-    registry: RegistryAddress | None
-    """Where trained models are registered; None: nowhere."""
-
-    def registry_of(self, predictor: str) -> ModelRegistry | None:
-        """A predictor's registered model."""
-        if self.registry is None:
-            return None
-        return ModelRegistry(self.client, self.store, self.registry.name_of(predictor))
 
 
 @dataclass
 class _Predictor:
     """How far one predictor has come."""
 
-    name: str
-    experiment: str
-    experiment_id: str
-    parameters: dict[str, str]
+    request: RunRequest
     unsaved: dict[str, set[str]]
     """Node name -> outputs that are not saved yet; a node that is done has no entry."""
     started: set[str] = field(default_factory=set)
     error: BaseException | None = None
-    run: TrackedRun | None = None
-    refused: bool = False
+    begun: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its namespace."""
+        return self.request.predictor
 
     @property
     def failed(self) -> bool:
@@ -151,15 +137,24 @@ class MlflowTracking:
     def after_dataset_loaded(self, dataset_name: str, data: Any, node: Any) -> None:
         """Note which model is judged, where this run does not train it."""
         predictor = self._of(node)
-        if predictor is not None and dataset_name == f"{predictor.name}.{MODEL}":
+        if predictor is not None and self._session is not None and dataset_name == f"{predictor.name}.{MODEL}":
             with self._lock:
-                if predictor.run is not None:
-                    predictor.run.judges(data)
+                self._session.tracker.judges(predictor.name, data)
 
     @hook_impl
     def before_node_run(self, node: Any) -> None:
         """Open the predictor's run, where the first node has no inputs."""
         self._begin(node)
+
+    @hook_impl
+    def before_dataset_saved(self) -> None:
+        """Write nothing before it is known whether the run can be tracked.
+
+        Raises:
+            UserError: The store cannot be used.
+        """
+        if self._session is not None:
+            self._session.tracker.ready()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Any) -> None:
@@ -169,8 +164,8 @@ class MlflowTracking:
             return
         namespace, _, name = dataset_name.partition(".")
         with self._lock:
-            if namespace == predictor.name and predictor.run is not None and is_recorded(name):
-                predictor.run.record(name, data)
+            if namespace == predictor.name and self._session is not None and is_recorded(name):
+                self._session.tracker.record(predictor.name, name, data)
             self._saved(predictor, node, {dataset_name})
 
     @hook_impl
@@ -214,22 +209,25 @@ class MlflowTracking:
         run_params: Mapping[str, Any],
         pipeline: Any,
     ) -> None:
-        from augury.tracking.connection import connect
-
         context = self._context
         env = context.env
         store = locate_store(settings, context.project_path, env)
         experiments = {name: settings.experiment.format(predictor=name, env=env or "local") for name in names}
-        client, ids = connect(store, sorted(set(experiments.values())))
         tags = run_tags(run_params, context.project_path, env) | settings.tags
         address = RegistryAddress.of(settings, context.project_path, env) if settings.register_model else None
-        self._session = _Session(client, store, settings, str(run_params.get("run_id")), tags, address)
+        self._session = _Session(tracker(), store, settings)
+        self._session.tracker.connect(store, sorted(set(experiments.values())))
         self._predictors = {
             name: _Predictor(
-                name=name,
-                experiment=experiment,
-                experiment_id=ids[experiment],
-                parameters=flat_parameters(context.params.get(name, {})),
+                request=RunRequest(
+                    predictor=name,
+                    experiment=experiment,
+                    name=str(run_params.get("run_id")),
+                    tags=tags | {"augury.predictor": name},
+                    parameters=flat_parameters(context.params.get(name, {})),
+                    log_model=settings.log_model,
+                    registered_model=None if address is None else address.name_of(name),
+                ),
                 unsaved={node.name: set(node.outputs) for node in pipeline.nodes if _predictor_of(node) == name},
             )
             for name, experiment in experiments.items()
@@ -246,23 +244,10 @@ class MlflowTracking:
             return
         with self._lock:
             predictor.started.add(node.name)
-            if predictor.run is not None or predictor.refused:
-                return
-            session = self._session
-            try:
-                predictor.run = TrackedRun(
-                    session.client,
-                    predictor.experiment_id,
-                    predictor.name,
-                    name=session.run_name,
-                    tags=session.tags | {"augury.predictor": predictor.name},
-                    parameters=predictor.parameters,
-                    log_model=session.settings.log_model,
-                    registry=session.registry_of(predictor.name),
-                )
-            except Exception as error:
-                predictor.refused = True
-                logger.warning("MLflow does not track %s: %s", predictor.name, one_line(error))
+            self._session.tracker.ready(wait=False)
+            if not predictor.begun:
+                predictor.begun = True
+                self._session.tracker.begin(predictor.request)
 
     @staticmethod
     def _saved(predictor: _Predictor, node: Any, outputs: set[str]) -> None:
@@ -278,22 +263,29 @@ class MlflowTracking:
         atexit.unregister(self._abandon)
         session, predictors = self._session, self._predictors
         self._session, self._predictors = None, {}
+        if session is None:
+            return
         for predictor in predictors.values():
-            if session is None or predictor.run is None:
+            if not predictor.begun:
                 continue
-            status = "FINISHED"
+            status, error = "FINISHED", None
             if broken_off and (predictor.error is not None or predictor.unsaved):
                 status = "KILLED" if predictor.error is None else "FAILED"
-            missing = predictor.run.close(status, predictor.error)
+            if predictor.error is not None:
+                error = f"{type(predictor.error).__name__}: {predictor.error}"
+            ended = session.tracker.end(predictor.name, status, error)
+            if ended is None:
+                continue
             logger.log(
-                logging.WARNING if missing else logging.INFO,
+                logging.WARNING if ended.missing else logging.INFO,
                 "MLflow run: experiment %s, run %s%s%s; %s",
-                predictor.experiment,
-                predictor.run.run_id,
+                predictor.request.experiment,
+                ended.run_id,
                 "" if status == "FINISHED" else f" {status}",
-                f", without {', '.join(missing)}" if missing else "",
-                _where(session, predictor),
+                f", without {', '.join(ended.missing)}" if ended.missing else "",
+                _where(session, ended),
             )
+        session.tracker.close()
 
 
 def _predictor_of(node: Any) -> str | None:
@@ -306,10 +298,10 @@ def _tracked_predictors(pipeline: Any) -> list[str]:
     return sorted({name for name in names if name})
 
 
-def _where(session: _Session, predictor: _Predictor) -> str:
+def _where(session: _Session, ended: RunEnd) -> str:
     store = session.store
-    if store.uri.startswith(("http://", "https://")) and predictor.run is not None:
-        return f"{store.shown_uri.rstrip('/')}/#/experiments/{predictor.experiment_id}/runs/{predictor.run.run_id}"
+    if store.uri.startswith(("http://", "https://")):
+        return f"{store.shown_uri.rstrip('/')}/#/experiments/{ended.experiment_id}/runs/{ended.run_id}"
     if session.settings.uri == f"{SQLITE}mlflow.db":
         return "`make mlflow` opens it"
     return f"`mlflow ui --backend-store-uri {store.shown_uri}` opens it"

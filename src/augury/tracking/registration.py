@@ -12,7 +12,7 @@ GateVerdict: TypeAlias = Literal["passed", "failed", "inconclusive", "not_judged
 DIGEST_TAG = "augury.model"
 METRIC_PREFIX = "augury.metric."
 
-MAIN_METRICS = ("n_test", "log_loss", "roc_auc", "mae", "rmse", "r2")
+MAIN_METRICS = ("n_test", "log_loss", "roc_auc", "mae", "rmse", "r2", "saving_over_best_baseline", "cost_over_oracle")
 """Metrics that become tags wherever a report has them; so do those that are limited by a gate."""
 
 

@@ -134,12 +134,12 @@ class TrackedRun:
         if self._facts is None:
             self._facts = getattr(predictor, "metadata", None)
 
-    def close(self, status: str, error: BaseException | None = None) -> list[str]:
+    def close(self, status: str, error: str | None = None) -> list[str]:
         """End the run.
 
         Args:
             status: FINISHED, FAILED or KILLED.
-            error: What made it fail; its text becomes the tag ``error``.
+            error: What made it fail; it becomes the tag ``error``.
 
         Returns:
             What could not be recorded.
@@ -151,7 +151,7 @@ class TrackedRun:
             self._attempt("registration", lambda: self._register(registry))
         tags = {}
         if error is not None:
-            tags["error"] = redact(f"{type(error).__name__}: {error}")[:_LONGEST_TAG]
+            tags["error"] = redact(error)[:_LONGEST_TAG]
         if self._missing:
             tags["tracking.missing"] = ", ".join(self._missing)[:_LONGEST_TAG]
         for key, value in tags.items():

@@ -1,20 +1,29 @@
 """Collection: measure or simulate raw data where a team has none yet."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.collection import (
+    block_measurement,
+    block_sketches,
+    dictionary_measurement,
+    file_opens,
+    gossip_rounds,
     interaction_simulation,
     labelled_text_simulation,
     pdf_jobs,
+    peer_simulation,
     query_lab,
     query_replay,
     waste_simulation,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Collection of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Collection of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -122,28 +131,89 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Run real codecs on blocks of real files; and train dictionaries for small ones."""
+    return Pipeline(
+        [
+            Node(
+                block_measurement.measure_blocks,
+                inputs=["params:collection", "params:seed"],
+                outputs="blocks",
+                name="measure_blocks",
+            ),
+            Node(
+                dictionary_measurement.measure_dictionaries,
+                inputs=["params:dictionaries", "params:seed"],
+                outputs=["dictionaries", "dictionary_gains"],
+                name="measure_dictionaries",
+            ),
+        ],
+        namespace="compression",
+        tags="collection",
+    )
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Make versions of real files, and measure what deltas between them take; their content is not kept."""
+    return Pipeline(
+        [
+            Node(
+                block_sketches.collect_blocks,
+                inputs=["params:collection", "params:sketch", "params:seed"],
+                outputs=["sketches", "pairs"],
+                name="collect_blocks",
+            ),
+        ],
+        namespace="deduplication",
+        tags="collection",
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Run real programs and record which files they open."""
+    return Pipeline(
+        [
+            Node(
+                file_opens.record_accesses,
+                inputs=["params:collection", "params:seed"],
+                outputs="accesses",
+                name="record_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="collection",
+    )
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Simulate a network of low rank with noise, drift, time-outs, and nodes that come and go."""
+    return Pipeline(
+        [
+            Node(
+                peer_simulation.simulate_fetches,
+                inputs=["params:collection", "params:seed"],
+                outputs="fetches",
+                name="simulate_fetches",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="collection",
+    )
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Play gossip in simulated networks: logged rounds, and states in which every action is played."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.collect_rounds,
+                inputs=["params:collection", "params:seed"],
+                outputs=["rounds", "evaluated"],
+                name="collect_rounds",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="collection",
+    )
 
 
 PREDICTORS = (

@@ -1,22 +1,30 @@
 """Data engineering: raw -> valid, labelled, filtered, split."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.data_engineering import (
+    accesses,
     boundary_sampling,
+    gossip_rounds,
     interactions,
     labelled_texts,
+    measured_blocks,
     pdf_jobs,
+    peer_fetches,
     purchases,
     query_log,
     query_sources,
+    sketched_blocks,
     zero_cost,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Data engineering of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Data engineering of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -118,28 +126,83 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Blocks on which every codec was measured, split by lineage."""
+    return Pipeline(
+        [
+            Node(
+                measured_blocks.prepare_blocks,
+                inputs=["blocks", "params:source", "params:split", "params:seed"],
+                outputs=["primary_blocks", "report_data"],
+                name="prepare_blocks",
+            ),
+        ],
+        namespace="compression",
+        tags="data_engineering",
+    )
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Sketched blocks and measured pairs, split by lineage."""
+    return Pipeline(
+        [
+            Node(
+                sketched_blocks.prepare_blocks,
+                inputs=["sketches", "pairs", "params:source", "params:split", "params:seed"],
+                outputs=["primary_blocks", "primary_pairs", "report_data"],
+                name="prepare_blocks",
+            ),
+        ],
+        namespace="deduplication",
+        tags="data_engineering",
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Accesses as numbered blocks in their order, divided in time."""
+    return Pipeline(
+        [
+            Node(
+                accesses.prepare_accesses,
+                inputs=["accesses", "params:source", "params:split", "params:seed"],
+                outputs=["primary_accesses", "report_data"],
+                name="prepare_accesses",
+            ),
+        ],
+        namespace="prefetch",
+        tags="data_engineering",
+    )
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Candidates of valid requests, split by time."""
+    return Pipeline(
+        [
+            Node(
+                peer_fetches.prepare_fetches,
+                inputs=["fetches", "params:source", "params:split"],
+                outputs=["primary_fetches", "report_data"],
+                name="prepare_fetches",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="data_engineering",
+    )
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Observed rounds and evaluated states, split by network."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.prepare_rounds,
+                inputs=["rounds", "evaluated", "params:split", "params:seed"],
+                outputs=["primary_rounds", "primary_states", "primary_outcomes", "report_data"],
+                name="prepare_rounds",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="data_engineering",
+    )
 
 
 PREDICTORS = (

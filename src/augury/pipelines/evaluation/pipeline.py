@@ -1,31 +1,44 @@
 """Evaluation: trained predictor + held-out rows -> metrics, gates, plots, report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.evaluation import (
     binary,
     binary_plots,
     binary_predictions,
     binary_report,
+    cache_misses,
+    codec_accuracy,
+    codec_costs,
     contributions,
+    delta_costs,
     event_days,
     fairness,
     fold_stability,
     gates,
     gathered_metrics,
+    gossip_costs,
+    gossip_coverage,
+    gossip_plots,
     known_truth,
     multilabel,
     multilabel_plots,
     multilabel_predictions,
     multilabel_report,
     multilabel_table_plots,
+    near_duplicates,
+    peer_costs,
+    peer_off_policy,
+    peer_plots,
     policies,
     policy_choices,
     policy_plots,
     policy_report,
+    prefetch_plots,
     ranking,
     ranking_plots,
     ranking_predictions,
@@ -41,9 +54,9 @@ from augury.pipelines.evaluation import (
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Evaluation of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Evaluation of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -75,28 +88,213 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """A chooser of codecs, by what its choices cost; and its regressors and dictionaries in themselves."""
+    judged = ["params:evaluation", "params:seed"]
+    own = [
+        Node(
+            codec_costs.replay_codecs,
+            inputs=["predictor", "features_holdout", "predictions_baselines"],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            codec_costs.check_codec_export,
+            inputs=["predictor", "features_holdout"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            codec_accuracy.evaluate_outcomes,
+            inputs=["predictor", "features_holdout", "report_training"],
+            outputs="report_outcomes",
+            name="evaluate_outcomes",
+        ),
+        Node(
+            codec_accuracy.evaluate_links,
+            inputs=["predictions_holdout", *judged],
+            outputs="report_links",
+            name="evaluate_links",
+        ),
+        Node(
+            codec_accuracy.evaluate_dictionaries,
+            inputs=["dictionary_gains", *judged],
+            outputs="report_dictionaries",
+            name="evaluate_dictionaries",
+        ),
+        Node(training_curves.plot_curves, inputs="curves", outputs="plot_curves", name="plot_curves"),
+    ]
+    parts = ("links", "outcomes", "dictionaries")
+    nodes = _policies(own, parts, shown=("data", "training"), plots=("curves",))
+    return Pipeline(nodes, inputs=set(), namespace="compression", tags=["evaluation", "tracked"])
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Bytes that the held-out blocks take, and the pairs that are found among them."""
+    own = [
+        Node(
+            delta_costs.store_holdout,
+            inputs=["predictor", "features_holdout", "features_pairs"],
+            outputs=["predictions_holdout", "report_facts"],
+            name="store_holdout",
+        ),
+        Node(
+            near_duplicates.judge_near_duplicates,
+            inputs=[
+                "predictor",
+                "features_holdout",
+                "features_pairs",
+                "report_training",
+                "params:retrieval",
+                "params:evaluation",
+                "params:seed",
+            ],
+            outputs="report_near_duplicates",
+            name="judge_near_duplicates",
+        ),
+        Node(
+            near_duplicates.plot_recall_precision,
+            inputs="report_near_duplicates",
+            outputs="plot_recall_precision",
+            name="plot_recall_precision",
+        ),
+        Node(
+            near_duplicates.plot_banding,
+            inputs="report_near_duplicates",
+            outputs="plot_banding",
+            name="plot_banding",
+        ),
+    ]
+    return Pipeline(
+        _policies(
+            own,
+            parts=("near_duplicates",),
+            shown=("data", "features", "training"),
+            plots=("recall_precision", "banding"),
+        ),
+        namespace="deduplication",
+        tags=["evaluation", "tracked"],
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Prefetching, judged by what a cache misses."""
+    own = [
+        Node(
+            cache_misses.replay_holdout,
+            inputs=["predictor", "features_holdout", "features_accesses", "params:evaluation", "params:seed"],
+            outputs=["predictions_holdout", "report_hits", "report_prefetches", "report_facts"],
+            name="replay_holdout",
+        ),
+        Node(prefetch_plots.plot_hits, inputs="report_hits", outputs="plot_hits", name="plot_hits"),
+        _plot_curves(),
+    ]
+    nodes = _policies(own, ("hits", "prefetches"), ("data", "features", "training"), ("hits", "curves"))
+    return Pipeline(nodes, inputs=set(), namespace="prefetch", tags=["evaluation", "tracked"])
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """A policy that is judged by the latency of the peers it takes; and what its log tells of others."""
+    judged = ["predictor", "features_candidates", "params:judgement"]
+    own = [
+        Node(
+            peer_costs.replay_holdout,
+            inputs=[
+                "predictor",
+                "features_holdout",
+                "features_candidates",
+                "predictions_baselines",
+                "report_training",
+                "params:judgement",
+                "params:seed",
+            ],
+            outputs=["predictions_holdout", "report_facts"],
+            name="replay_holdout",
+        ),
+        Node(peer_costs.judge_probes, inputs=[*judged, "params:seed"], outputs="report_probes", name="judge_probes"),
+        Node(
+            peer_costs.judge_periods,
+            inputs=["predictor", "features_train", "features_candidates", "params:judgement", "params:seed"],
+            outputs="report_periods",
+            name="judge_periods",
+        ),
+        Node(peer_costs.judge_calibration, inputs=judged, outputs="report_calibration", name="judge_calibration"),
+        Node(
+            peer_off_policy.judge_off_policy,
+            inputs=[*judged, "params:seed"],
+            outputs="report_off_policy",
+            name="judge_off_policy",
+        ),
+        Node(peer_plots.plot_periods, inputs="report_periods", outputs="plot_periods", name="plot_periods"),
+        Node(
+            peer_plots.plot_calibration,
+            inputs="report_calibration",
+            outputs="plot_calibration",
+            name="plot_calibration",
+        ),
+        _plot_curves(),
+    ]
+    parts = ("probes", "periods", "calibration", "off_policy")
+    nodes = _policies(own, parts, ("data", "features", "training"), ("periods", "calibration", "curves"))
+    return Pipeline(nodes, inputs=set(), namespace="peer_selection", tags=["evaluation", "tracked"])
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """What the tuner's choices come to in held-out networks."""
+    own = [
+        Node(
+            gossip_costs.predict_gossip_holdout,
+            inputs=["predictor", "features_holdout", "features_outcomes", "predictions_baselines"],
+            outputs="predictions_holdout",
+            name="predict_holdout",
+        ),
+        Node(
+            gossip_costs.gossip_facts,
+            inputs=["predictor", "features_holdout"],
+            outputs="report_facts",
+            name="check_export",
+        ),
+        Node(
+            gossip_coverage.judge_coverage,
+            inputs=[
+                "predictions_holdout",
+                "predictor",
+                "params:judgement",
+                "params:evaluation",
+                "params:seed",
+            ],
+            outputs="report_coverage",
+            name="judge_coverage",
+        ),
+        Node(
+            gossip_coverage.judge_corrections,
+            inputs=["predictor", "features_later", "features_holdout", "features_outcomes", "params:judgement"],
+            outputs="report_corrections",
+            name="judge_corrections",
+        ),
+        Node(
+            gossip_plots.plot_surface,
+            inputs=["predictor", "features_holdout", "features_outcomes", "params:judgement"],
+            outputs="plot_surface",
+            name="plot_surface",
+        ),
+        Node(
+            gossip_plots.plot_coverage,
+            inputs=["predictions_holdout", "predictor"],
+            outputs="plot_coverage",
+            name="plot_coverage",
+        ),
+        Node(gossip_plots.plot_learning, inputs="report_folds", outputs="plot_learning", name="plot_learning"),
+    ]
+    return Pipeline(
+        _policies(
+            own,
+            parts=("coverage", "corrections", "folds"),
+            shown=("data", "training"),
+            plots=("surface", "coverage", "learning"),
+        ),
+        namespace="gossip_tuning",
+        tags=["evaluation", "tracked"],
+    )
 
 
 def _bounded_regression() -> list[Node]:
@@ -195,7 +393,7 @@ def _binary(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
-    curves = CURVES | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
+    curves = _curves() | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
     plots = (*curves, "reliability", "baselines", "slices", "importances")
     return [
         *_binary_metrics("report_metrics"),
@@ -215,7 +413,7 @@ def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
     """
     judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
     parts = ("truth", "days", "weak_slices", "folds", "fairness", "shift")
-    curves = CURVES | {"confusion": validation_plots.plot_confusion}
+    curves = _curves() | {"confusion": validation_plots.plot_confusion}
     drawn_parts = {
         "folds": validation_plots.plot_folds,
         "fairness": validation_plots.plot_fairness,
@@ -548,13 +746,14 @@ def _policies(
     ]
 
 
-CURVES: dict[str, Callable[..., Any]] = {
-    "roc": binary_plots.plot_roc,
-    "precision_recall": binary_plots.plot_precision_recall,
-    "scores": binary_plots.plot_scores,
-    "periods": binary_plots.plot_periods,
-}
-"""Plots of the predictions themselves that every binary predictor has."""
+def _curves() -> dict[str, Callable[..., Any]]:
+    """Plots of the predictions themselves that every binary predictor has."""
+    return {
+        "roc": binary_plots.plot_roc,
+        "precision_recall": binary_plots.plot_precision_recall,
+        "scores": binary_plots.plot_scores,
+        "periods": binary_plots.plot_periods,
+    }
 
 
 def _binary_metrics(metrics: str) -> list[Node]:

@@ -86,6 +86,10 @@ def _notes(metrics: dict[str, Any], baselines: list[dict[str, Any]], evaluation:
     if "cost_over_oracle" not in metrics:
         notes.append("What the best choices would have cost is not known here.")
     elif metrics["cost_over_oracle"] is not None:
+        if metrics["cost_over_oracle"] < 1:
+            notes.append(
+                "The model costs less than the oracle, so the oracle is no bound here: look at how it was found."
+            )
         notes.append(
             f"The oracle knows what came of every choice. Of what '{best}' costs more than it, the model still costs "
             f"{format_value(metrics['regret_over_best_baseline'], 'share')}."

@@ -1,22 +1,30 @@
 """Feature engineering: splits -> model-ready tables, by the same functions that serving uses."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.feature_engineering import (
+    accesses,
     feature_parity,
+    gossip_rounds,
     interactions,
     labelled_texts,
+    measured_blocks,
     pdf_jobs,
+    peer_fetches,
     purchases,
     query_history,
     query_keys,
     query_log,
+    sketched_blocks,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Feature engineering of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Feature engineering of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -130,28 +138,95 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Training blocks; and held-out blocks in every context."""
+    return Pipeline(
+        [
+            Node(
+                measured_blocks.build_block_features,
+                inputs=["primary_blocks", "report_data", "params:contexts", "params:features"],
+                outputs=["features_train", "features_holdout", "report_features"],
+                name="build_block_features",
+            ),
+        ],
+        namespace="compression",
+        tags="feature_engineering",
+    )
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Blocks in the order in which they were stored."""
+    return Pipeline(
+        [
+            Node(
+                sketched_blocks.build_block_features,
+                inputs=["primary_blocks", "primary_pairs", "params:sketch"],
+                outputs=[
+                    "features_train",
+                    "features_train_pairs",
+                    "features_holdout",
+                    "features_pairs",
+                    "report_features",
+                ],
+                name="build_features",
+            ),
+        ],
+        namespace="deduplication",
+        tags="feature_engineering",
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Windows of the held-out part, each a case."""
+    return Pipeline(
+        [
+            Node(
+                accesses.build_access_features,
+                inputs=["primary_accesses", "params:features"],
+                outputs=["features_accesses", "features_holdout", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="prefetch",
+        tags="feature_engineering",
+    )
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Held-out requests as cases, with their candidates beside them."""
+    return Pipeline(
+        [
+            Node(
+                peer_fetches.build_request_features,
+                inputs="primary_fetches",
+                outputs=["features_train", "features_holdout", "features_candidates", "report_features"],
+                name="build_features",
+            ),
+        ],
+        namespace="peer_selection",
+        tags="feature_engineering",
+    )
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Rounds to learn from, and held-out cases."""
+    return Pipeline(
+        [
+            Node(
+                gossip_rounds.build_gossip_tables,
+                inputs=["primary_rounds", "primary_states", "primary_outcomes", "params:features"],
+                outputs=[
+                    "features_rounds",
+                    "features_later",
+                    "features_states",
+                    "features_outcomes",
+                    "features_holdout",
+                ],
+                name="build_tables",
+            ),
+        ],
+        namespace="gossip_tuning",
+        tags="feature_engineering",
+    )
 
 
 PREDICTORS = (

@@ -1,15 +1,20 @@
 """Inference: the champion (or the local predictor) + new rows -> predictions."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.inference import new_rows
 
-PREDICTORS = ("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation")
+PREDICTORS = (
+    *("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation"),
+    *("compression", "deduplication", "prefetch", "peer_selection", "gossip_tuning"),
+)
 
 
-def create_pipeline() -> Pipeline:
-    """Inference of all predictors, one namespace each."""
-    return sum((_inference(predictor) for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Inference of all predictors, or of those that are named; one namespace each."""
+    return sum((_inference(name) for name in PREDICTORS if not predictors or name in predictors), Pipeline([]))
 
 
 def _inference(predictor: str) -> Pipeline:

@@ -1,24 +1,35 @@
 """Model training: feature tables -> trained predictors."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.model_training import (
     boosted_classifier,
     boosted_pair,
     boosted_trees,
+    codec_baselines,
+    codec_choice,
     collaborative_filtering,
+    gossip_baselines,
+    gossip_validation,
+    minhash_lsh,
+    online_mixture,
+    peer_selector,
     query_baselines,
     recommender_baselines,
     regression_baselines,
+    response_surface,
     tabular_baselines,
     text_baselines,
     text_classifier,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Model training of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Model training of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -206,28 +217,166 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """The chooser of codecs; and the rules that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                codec_choice.train_codec_choice,
+                inputs=[
+                    "features_train",
+                    "report_features",
+                    "best_params",
+                    "params:model",
+                    "params:contexts",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                codec_baselines.predict_codec_baselines,
+                inputs=[
+                    "features_train",
+                    "features_holdout",
+                    "report_features",
+                    "params:contexts",
+                    "params:baselines",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="compression",
+        tags=["model_training", "tracked"],
+    )
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Bands, threshold and rules of deltas, and the index of the training's blocks."""
+    return Pipeline(
+        [
+            Node(
+                minhash_lsh.train_near_duplicates,
+                inputs=[
+                    "features_train",
+                    "features_train_pairs",
+                    "report_data",
+                    "best_params",
+                    "params:sketch",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "report_training"],
+                name="train",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="deduplication",
+        tags=["model_training", "tracked"],
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """The online mixture, its gate, and a GRU where it is asked for."""
+    return Pipeline(
+        [
+            Node(
+                online_mixture.train_prefetcher,
+                inputs=[
+                    "features_accesses",
+                    "primary_accesses",
+                    "report_features",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "training_checkpoints",
+                    "provenance",
+                ],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="prefetch",
+        tags=["model_training", "tracked"],
+    )
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """The selector that lived through the training period; and the plain rules that did, and went on."""
+    return Pipeline(
+        [
+            Node(
+                peer_selector.train_peer_selector,
+                inputs=["features_train", "report_data", "best_params", "params:model", "params:seed", "provenance"],
+                outputs=["predictor", "curves", "report_training"],
+                name="train",
+            ),
+            Node(
+                peer_selector.replay_peer_baselines,
+                inputs=["features_train", "features_candidates", "params:baselines", "params:seed"],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="peer_selection",
+        tags=["model_training", "tracked"],
+    )
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """The response surface; its folds; and the rules that it has to beat."""
+    return Pipeline(
+        [
+            Node(
+                response_surface.train_gossip_tuner,
+                inputs=[
+                    "features_rounds",
+                    "report_data",
+                    "best_params",
+                    "params:model",
+                    "params:seed",
+                    "provenance",
+                ],
+                outputs=["predictor", "report_training"],
+                name="train",
+            ),
+            Node(
+                gossip_validation.validate_gossip_tuner,
+                inputs=[
+                    "features_rounds",
+                    "features_states",
+                    "features_outcomes",
+                    "best_params",
+                    "params:model",
+                    "params:validation",
+                    "params:seed",
+                ],
+                outputs="report_folds",
+                name="validate",
+            ),
+            Node(
+                gossip_baselines.choose_gossip_baselines,
+                inputs=[
+                    "features_rounds",
+                    "features_states",
+                    "features_outcomes",
+                    "params:model",
+                    "params:baselines",
+                ],
+                outputs="predictions_baselines",
+                name="predict_baselines",
+            ),
+        ],
+        inputs={"provenance"},
+        namespace="gossip_tuning",
+        tags=["model_training", "tracked"],
+    )
 
 
 PREDICTORS = (

@@ -1,13 +1,16 @@
 """Monitoring: the champion on the last days, as they came -> metrics by day, drift, alarms, report."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.monitoring import alarms, feature_drift, replay, replay_plots, replay_report
 
 
-def create_pipeline() -> Pipeline:
-    """Monitoring of all predictors, one namespace each."""
-    return query_cost()
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Monitoring of all predictors, or of those that are named; one namespace each."""
+    return assemble((query_cost,), predictors)
 
 
 def query_cost() -> Pipeline:

@@ -1,13 +1,16 @@
 """Promotion: champion and challenger on the present holdout -> a decision, and the aliases that follow from it."""
 
+from collections.abc import Collection
+
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.promotion import binary, decision, multilabel, policies, ranking, regression
 
 
-def create_pipeline() -> Pipeline:
-    """Promotion of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Promotion of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -81,28 +84,28 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """Which chooser's codecs cost less."""
+    return _policy_promotion("compression")
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Which index lets blocks take fewer bytes."""
+    return _policy_promotion("deduplication", ("features_pairs",))
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """Which model leaves a cache with fewer misses."""
+    return _policy_promotion("prefetch", ("features_accesses",))
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """Which selector's peers answer faster."""
+    return _policy_promotion("peer_selection", ("features_candidates",))
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """Which tuner's choices cost less in held-out networks."""
+    return _policy_promotion("gossip_tuning", ("features_outcomes",))
 
 
 def _binary(predictor: str) -> Pipeline:

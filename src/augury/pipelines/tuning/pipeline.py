@@ -1,23 +1,30 @@
 """Tuning: training rows -> the best parameters of a model, what was tried, and a report."""
 
+from collections.abc import Collection
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import assemble
 from augury.pipelines.tuning import (
     boosted_classifier_search,
     boosted_pair_search,
     boosted_trees_search,
+    codec_choice_search,
+    minhash_search,
+    peer_search,
+    prefetch_search,
     recommender_search,
+    response_surface_search,
     text_search,
     tuning_plots,
     tuning_report,
 )
 
 
-def create_pipeline() -> Pipeline:
-    """Tuning of all predictors, one namespace each."""
-    return sum((predictor() for predictor in PREDICTORS), Pipeline([]))
+def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
+    """Tuning of all predictors, or of those that are named; one namespace each."""
+    return assemble(PREDICTORS, predictors)
 
 
 def food_waste() -> Pipeline:
@@ -58,28 +65,36 @@ def recommendation() -> Pipeline:
 
 
 def compression() -> Pipeline:
-    """Compression: which codec for a block."""
-    return Pipeline([])
+    """The regressors of the chooser."""
+    return _tuning(
+        "compression",
+        codec_choice_search.tune_codec_choice,
+        ["features_train", "report_features", "params:contexts"],
+    )
 
 
 def deduplication() -> Pipeline:
-    """Deduplication: which stored blocks resemble a new one."""
-    return Pipeline([])
+    """Sketch, bands and threshold."""
+    return _tuning(
+        "deduplication",
+        minhash_search.tune_near_duplicates,
+        ["features_train", "features_train_pairs", "params:sketch"],
+    )
 
 
 def prefetch() -> Pipeline:
-    """Prefetch: which blocks are read next."""
-    return Pipeline([])
+    """The mixture and its gate."""
+    return _tuning("prefetch", prefetch_search.tune_prefetch, ["features_accesses"])
 
 
 def peer_selection() -> Pipeline:
-    """Peer selection: which peer serves a block."""
-    return Pipeline([])
+    """How fast the selector learns and forgets."""
+    return _tuning("peer_selection", peer_search.tune_peer_selection, ["features_train"])
 
 
 def gossip_tuning() -> Pipeline:
-    """Gossip tuning: which fanout and hop limit for a state of the network."""
-    return Pipeline([])
+    """The trees of the missed share."""
+    return _tuning("gossip_tuning", response_surface_search.tune_gossip, ["features_rounds"])
 
 
 def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:

@@ -1,0 +1,115 @@
+"""Peers on measured round-trip times: cost over the oracle's, gain on a simulated low-rank network, off-policy error.
+
+Run it on any cube of round-trip times, in any unit:
+
+    python benchmarks/peer_selection_matrix.py --data seattle_rtt_s.npz [--key rtt_s] [--decisions decisions.parquet]
+
+A cube is an ``.npz`` or ``.npy`` of shape (rounds, clients, peers) or (clients, peers), square or not; what is not a
+finite number above 0 was not measured. Decisions are a table with one row per decision and candidate.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from augury.errors import UserError
+from augury.pipelines.collection.peer_simulation import latency_cube
+from augury.pipelines.data_engineering.peer_fetches import FetchSource, FetchSplit, prepare_fetches
+from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates
+from augury.pipelines.evaluation.peer_parameters import PeerJudgement
+from augury.predictors.peer_replay import compare_policies, new_selector
+from augury.predictors.peer_requests import Requests, requests_of_cube, requests_of_table
+from augury.predictors.peer_selection import SelectorSettings
+
+COLUMNS = {"request": "decision", "ts": "t"}
+EWMA = "ewma_greedy"
+
+
+def main() -> None:
+    """Run what is asked for, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="cube of round-trip times, .npz or .npy")
+    parser.add_argument("--key", help="name of the array in the .npz; without it the first one")
+    parser.add_argument("--decisions", type=Path, help="parquet: decision, t, client, peer, rtt_ms")
+    parser.add_argument("--candidates", type=int, default=5, help="peers that a request may choose among")
+    parser.add_argument("--per-round", type=int, default=1, help="requests by round and client")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of requests, and simulated networks")
+    parser.add_argument("--logs", type=int, default=10_000, help="decisions of the logs of the off-policy estimates")
+    parser.add_argument("--draws", type=int, default=10, help="logs")
+    parser.add_argument("--simulate", action="store_true", help="the low-rank network, too (490 x 490 x 18)")
+    arguments = parser.parse_args()
+    if arguments.data:
+        cube = read_cube(arguments.data, arguments.key)
+        print(f"\n{arguments.data.name}: {cube.shape}, {100 * np.mean(np.isfinite(cube) & (cube > 0)):.2f} % measured")
+        drawn = [
+            requests_of_cube(cube, arguments.candidates, seed, arguments.per_round) for seed in range(arguments.seeds)
+        ]
+        show(drawn)
+        show_off_policy(drawn[0], arguments.logs, arguments.draws)
+    if arguments.simulate:
+        print("\nA simulated low-rank network, 490 x 490 x 18, noise 0.016")
+        for per_round in (1, 4):
+            networks = [
+                requests_of_cube(latency_cube(490, 490, 18, seed=seed), 5, seed, per_round)
+                for seed in range(arguments.seeds)
+            ]
+            print(f"{per_round} request(s) by round and client")
+            show(networks)
+        show_off_policy(networks[0], arguments.logs, arguments.draws)
+    if arguments.decisions:
+        table = pd.read_parquet(arguments.decisions)
+        primary, report = prepare_fetches(table, FetchSource(columns=COLUMNS), FetchSplit())
+        print(f"\n{arguments.decisions.name}: {report['requests']}, set aside {report['set_aside']}")
+        show([requests_of_table(primary)])
+
+
+def read_cube(path: Path, key: str | None) -> Any:
+    """Read an array.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        return found
+    names = list(found)
+    if key is not None and key not in names:
+        raise UserError(f"'{path}' has no array '{key}'; there are: {', '.join(names)}.")
+    return found[key or names[0]]
+
+
+def show(drawn: list[Requests]) -> None:
+    """Print means over the draws, the spread of the first column and the gain over the exponential mean."""
+    found = [compare_policies(requests, seed=number) for number, requests in enumerate(drawn)]
+    mean = pd.concat(found).groupby(level=0, sort=False).mean()
+    ratios = np.column_stack([table["cost_over_oracle"].to_numpy(dtype=np.float64) for table in found])
+    plain = ratios[list(mean.index).index(EWMA)]
+    mean.insert(1, "sd", ratios.std(axis=1, ddof=1) if len(found) > 1 else np.nan)
+    mean.insert(2, f"saved_of_{EWMA}", 1 - (ratios / plain).mean(axis=1))
+    print(mean.round(3).to_string())
+
+
+def show_off_policy(requests: Requests, logs: int, draws: int) -> None:
+    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests."""
+    count = len(requests.client)
+    half = count // 2
+    selector = new_selector(SelectorSettings(epsilon=0.0))
+    selector.learn_requests(requests.part(0, half))
+    random = np.random.default_rng(0)
+    later = np.sort(random.choice(np.arange(half, count), min(logs, count - half), replace=False))
+    started = time.process_time()
+    errors = errors_of_estimates(requests.take(later), selector, PeerJudgement(draws=draws), seed=0)
+    print(
+        f"off-policy estimates of the mean log latency, {len(later):,} uniformly logged decisions, {draws} logs "
+        f"({time.process_time() - started:.1f} CPU s):"
+    )
+    table = pd.DataFrame({"mean_absolute_error": errors.abs().mean(), "mean_error": errors.mean()})
+    print(table.round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()

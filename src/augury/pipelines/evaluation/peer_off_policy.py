@@ -1,0 +1,226 @@
+"""What the log of one policy tells of another: estimates for `peer_selection`, beside the truth where that is known."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from augury.errors import UserError
+from augury.metrics.off_policy import (
+    ESTIMATORS,
+    Log,
+    check_propensities,
+    cross_fitted,
+    estimate,
+    estimated_propensities,
+    folds_of,
+)
+from augury.pipelines.evaluation.peer_parameters import PeerJudgement
+from augury.predictors.peer_replay import new_selector
+from augury.predictors.peer_requests import Requests, first_smallest, requests_of_table
+from augury.predictors.peer_selection import PeerSelector, SelectorSettings
+
+DATASET = "peer_selection.features_candidates"
+LEAST = 20
+"""Decisions that a log must have to be judged by."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def judge_off_policy(
+    predictor: PeerSelector, features_candidates: pd.DataFrame, judgement: PeerJudgement, seed: int
+) -> dict[str, Any]:
+    """Estimate the mean log latency of the trained selector's choices from the held-out log.
+
+    The selector is judged as it is after training, without learning on the way. Where every outcome is known, the truth
+    is too; then further logs are drawn, each with one outcome by request, and the estimates' errors are averaged.
+
+    Args:
+        predictor: The policy to judge.
+        features_candidates: Candidates of the held-out requests; ``chosen`` and ``propensity`` make them a log.
+        judgement: Clipping, folds, draws, resamples.
+        seed: Of folds, draws and resampling.
+
+    Returns:
+        A part of the judgement: metrics ``ope_<estimator>`` (log ms), ``ope_effective_share``, and where the truth is
+        known ``ope_truth`` and ``ope_error_<estimator>`` (mean absolute error over the drawn logs); tables; and a
+        warning where the propensities are estimates.
+
+    Raises:
+        UserError: Propensities are given that cannot be such.
+    """
+    requests = requests_of_table(features_candidates)
+    decided = requests.logged >= 0
+    decided[decided] = np.isfinite(requests.latency[requests.logged[decided]])
+    metrics: dict[str, Any] = {}
+    intervals: dict[str, list[float]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    warnings: list[str] = []
+    if decided.sum() >= LEAST:
+        log_requests = requests.take(np.flatnonzero(decided))
+        found = judge_log(log_requests, predictor, judgement, seed)
+        warnings = found["warnings"]
+        for name in ESTIMATORS:
+            metrics[f"ope_{name}"] = found["values"][name]
+            if name in found["intervals"]:
+                intervals[f"ope_{name}"] = found["intervals"][name]
+        metrics["ope_effective_share"] = found["effective_sample_size"] / found["n"]
+        metrics["ope_mean_weight"] = found["mean_weight"]
+        truth = _truth(log_requests, predictor) if requests.measured else None
+        metrics |= {} if truth is None else {"ope_truth": truth}
+        tables["Off-policy estimates of the mean log latency"] = [
+            {
+                "estimator": name,
+                "estimate": found["values"][name],
+                "lower": found["intervals"].get(name, [None, None])[0],
+                "upper": found["intervals"].get(name, [None, None])[1],
+                **({} if truth is None else {"truth": truth, "error": found["values"][name] - truth}),
+            }
+            for name in ESTIMATORS
+        ]
+        tables["The log"] = [
+            {name: found[name] for name in ("n", "effective_sample_size", "mean_weight", "largest_weight", "clipped")}
+        ]
+    if requests.measured and len(requests.client) >= LEAST:
+        errors = errors_of_estimates(requests, predictor, judgement, seed)
+        metrics |= {f"ope_error_{name}": float(errors[name].abs().mean()) for name in ESTIMATORS}
+        tables["Errors over drawn logs, with the truth known"] = [
+            {
+                "estimator": name,
+                "requests": len(requests.client),
+                "logs": len(errors),
+                "mean absolute error": float(errors[name].abs().mean()),
+                "mean error": float(errors[name].mean()),
+            }
+            for name in ESTIMATORS
+        ]
+    if warnings:
+        tables["Warnings"] = [{"warning": text} for text in warnings]
+    return {"metrics": metrics, "intervals": intervals, "tables": tables, "warnings": warnings}
+
+
+def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgement, seed: int) -> dict[str, Any]:
+    """Estimate what a selector would have got, from requests that all have a chosen candidate with an outcome.
+
+    Returns:
+        See :func:`augury.metrics.off_policy.estimate`, and ``warnings``.
+
+    Raises:
+        UserError: Some propensities are missing and some are not, or they cannot be such.
+    """
+    warnings = []
+    predicted = modelled_outcomes(requests, predictor.settings, judgement.folds, seed)
+    log = log_of(requests)
+    missing = np.isnan(log.propensity)
+    if missing.all():
+        log = Log(log.start, log.taken, log.outcome, estimated_propensities(log, predicted), log.group)
+        warnings.append(
+            "The log has no propensities. They were estimated by how often the candidate with the smallest, the second "
+            "smallest ... modelled latency was chosen; what follows is no more trustworthy than that. Log propensities."
+        )
+    elif missing.any():
+        raise UserError(
+            f"{DATASET}: column 'propensity' is missing in {int(missing.sum()):,} of {len(missing):,} rows; a log has "
+            "it in all rows or in none."
+        )
+    check_propensities(log, DATASET)
+    target = target_of(requests, predictor)
+    found = estimate(
+        log,
+        target,
+        predicted,
+        clip=judgement.clip,
+        replicates=judgement.bootstrap_replicates,
+        confidence=judgement.confidence,
+        seed=seed,
+    )
+    return found | {"warnings": warnings}
+
+
+def errors_of_estimates(
+    requests: Requests, predictor: PeerSelector, judgement: PeerJudgement, seed: int
+) -> pd.DataFrame:
+    """Draw logs from requests with all outcomes, and compare what they tell with the truth.
+
+    Args:
+        requests: All measured. Where they have propensities, logs are drawn by them, else uniformly.
+        predictor: The policy to judge.
+        judgement: How many logs; clipping and folds.
+        seed: Of draws and folds.
+
+    Returns:
+        One row per log, a column per estimator: estimate - truth, in log latency.
+    """
+    truth = _truth(requests, predictor)
+    rows = []
+    for number in range(judgement.draws):
+        drawn = drawn_log(requests, seed + number)
+        found = judge_log(drawn, predictor, judgement.model_copy(update={"bootstrap_replicates": 0}), seed + number)
+        rows.append({name: found["values"][name] - truth for name in ESTIMATORS})
+    return pd.DataFrame(rows)
+
+
+def drawn_log(requests: Requests, seed: int) -> Requests:
+    """A log with one outcome by request, drawn by the propensities or, where there are none, uniformly."""
+    size = np.diff(requests.start)[requests.request]
+    propensity = np.where(np.isnan(requests.propensity), 1 / size, requests.propensity)
+    # The largest of log(p) + Gumbel noise is a draw by p
+    noise = np.random.default_rng(seed).gumbel(size=len(propensity))
+    logged = first_smallest(-(np.log(propensity) + noise), requests.start)
+    latency = np.full(len(propensity), np.nan)
+    latency[logged] = requests.latency[logged]
+    return requests._replace(latency=latency, logged=logged, propensity=propensity)
+
+
+def modelled_outcomes(requests: Requests, settings: SelectorSettings, folds: int, seed: int) -> Floats:
+    """Log latency of every candidate by selectors that learned from the logged outcomes of other folds' requests.
+
+    Args:
+        requests: With a logged choice each.
+        settings: Of the selectors; they forget nothing, as a log is judged as a whole.
+        folds: How many.
+        seed: Of the folds and the selectors.
+
+    Returns:
+        Shape ``(rows,)``.
+    """
+    log = log_of(requests)
+    lasting = settings.model_copy(update={"decay": 1.0})
+
+    def fit_predict(learned: npt.NDArray[np.bool_]) -> Floats:
+        model = new_selector(lasting, seed)
+        rows = np.flatnonzero(learned)
+        part = requests.take(rows)
+        only_logged = np.full(len(part.latency), np.nan)
+        only_logged[part.logged] = part.latency[part.logged]
+        model.learn_requests(part._replace(latency=only_logged))
+        return model.rank_requests(requests)[1]
+
+    return cross_fitted(log, folds_of(len(log.taken), min(folds, len(log.taken)), seed), fit_predict)
+
+
+def log_of(requests: Requests) -> Log:
+    """Requests with a logged choice each as a log of log latencies."""
+    return Log(
+        start=requests.start,
+        taken=requests.logged,
+        outcome=np.log(requests.latency[requests.logged]),
+        propensity=requests.propensity,
+        group=np.array(requests.clients, dtype=object)[requests.client],
+    )
+
+
+def target_of(requests: Requests, predictor: PeerSelector) -> Floats:
+    """Probability of each candidate under the selector as it is, random draws included; shape ``(rows,)``."""
+    scores, _ = predictor.rank_requests(requests)
+    size = np.diff(requests.start)[requests.request]
+    target = np.full(len(scores), 1.0) * predictor.settings.epsilon / size
+    target[first_smallest(scores, requests.start)] += 1 - predictor.settings.epsilon
+    return np.asarray(target, dtype=np.float64)
+
+
+def _truth(requests: Requests, predictor: PeerSelector) -> float:
+    """Mean log latency of the selector's choices, all outcomes being known."""
+    weighted = target_of(requests, predictor) * np.log(requests.latency)
+    return float(weighted.sum() / len(requests.client))

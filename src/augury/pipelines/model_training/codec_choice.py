@@ -1,0 +1,229 @@
+"""Train the choice of a codec: regressors, the small tree, and gates from predictions on held-out lineages."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from tqdm import tqdm
+
+from augury.errors import UserError
+from augury.parameters import Parameters, with_tuned
+from augury.pipelines.model_training.boosted_trees import fingerprint, grouped_folds
+from augury.pipelines.model_training.codec_folds import fold_report
+from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates
+from augury.pipelines.model_training.codec_network import CodecNetwork, empty_curves, fit_codec_network
+from augury.pipelines.model_training.codec_trees import CodecTrees, fit_codec_trees
+from augury.pipelines.model_training.inline_tree import InlineTree, fit_inline_tree
+from augury.predictors import DataFacts, Metadata
+from augury.predictors.block_statistics import SIZE
+from augury.predictors.codec_costs import LINK, SAMPLE_US, Contexts, Floats, outcome_array
+from augury.predictors.codec_regressors import CodecLayout, CodecRegressors, outcomes_of, regression_targets
+from augury.predictors.compression import CodecChooser, CodecSpecification, input_columns, output_columns
+from augury.predictors.distilled_tree import DistilledTree
+
+TASK = "policy: codec by predicted cost"
+GROUP = "lineage"
+
+
+class CompressionModel(Parameters):
+    """How the chooser is trained."""
+
+    kind: Literal["trees", "neural"] = Field(default="trees", description="what predicts the codecs' outcomes")
+    trees: CodecTrees = CodecTrees()
+    neural: CodecNetwork = CodecNetwork()
+    inline: InlineTree = InlineTree()
+    gates: GateSearch = GateSearch()
+    folds: Annotated[int, Field(ge=2)] = Field(default=5, description="folds by lineage, for gates and their judgement")
+    use_tuned: bool = Field(default=False, description="whether to take the parameters that tuning found")
+
+
+class Blocks(NamedTuple):
+    """Training blocks as arrays."""
+
+    matrix: npt.NDArray[np.float64]
+    outcomes: Floats
+    """Shape ``(rows, codecs, 3)``, none first."""
+    sizes: Floats
+    groups: npt.NDArray[Any]
+    looks: Floats
+    """Time of a look at each block (us)."""
+
+    def part(self, rows: npt.NDArray[Any]) -> "Blocks":
+        """Some of the rows."""
+        return Blocks(*(array[rows] for array in self))
+
+
+class Fitted(NamedTuple):
+    """Regressors and their small tree."""
+
+    regressors: CodecRegressors
+    tree: DistilledTree
+    curves: pd.DataFrame
+    facts: dict[str, Any]
+
+    def targets(self, matrix: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
+        """Of the regressors, and of the tree."""
+        return self.regressors.targets(matrix), self.tree.targets(matrix)
+
+
+def train_codec_choice(
+    features_train: pd.DataFrame,
+    report_features: dict[str, Any],
+    best_params: dict[str, Any],
+    model: CompressionModel,
+    contexts: Contexts,
+    seed: int,
+    provenance: dict[str, Any],
+) -> tuple[CodecChooser, pd.DataFrame, dict[str, Any]]:
+    """Train on some blocks.
+
+    Args:
+        features_train: One row per block: ``size``, statistics, ``lineage``, and all outcomes.
+        report_features: A :class:`~augury.predictors.codec_regressors.CodecLayout` as JSON.
+        best_params: What tuning found.
+        model: Parameters.
+        contexts: The bandwidths that gates are learned for.
+        seed: Of folds and fits.
+        provenance: For the metadata.
+
+    Returns:
+        The predictor; the curves of the network (empty for trees); and a report: the figures of every fold, mean and
+        spread, gates, importances.
+
+    Raises:
+        UserError: There are fewer lineages than folds, or no blocks.
+    """
+    model = with_tuned(model, best_params, model.use_tuned, "compression")
+    layout = CodecLayout.model_validate(report_features)
+    table = features_train.sort_values("block", ignore_index=True)
+    blocks = blocks_of(table, layout, model)
+    held_out, folds = _out_of_fold(blocks, layout, model, contexts, seed)
+    leisurely, inline = (_as_outcomes(targets, blocks) for targets in held_out)
+    found = fold_report(
+        leisurely[0], inline[0], blocks.outcomes, blocks.looks, blocks.groups, folds, layout.codecs, contexts,
+        model.gates,
+    )  # fmt: skip
+    totals = blocks.outcomes.sum(axis=0)
+    gates = learn_gates(
+        leisurely[0], inline[0], blocks.outcomes, blocks.looks, blocks.groups, totals, contexts, model.gates
+    )
+    fitted = fit(blocks, layout, model, contexts, seed)
+    specification = CodecSpecification(
+        layout=layout,
+        kind=model.kind,
+        totals=tuple(map(tuple, totals.tolist())),
+        factors=tuple(map(tuple, leisurely[1].tolist())),
+        inline_factors=tuple(map(tuple, inline[1].tolist())),
+        gates=gates,
+        sample_us=model.gates.sample_us,
+        decision_us=model.gates.decision_us,
+    )
+    inputs = input_columns(layout)
+    metadata = Metadata(
+        predictor="compression",
+        family=CodecChooser.family,
+        task=TASK,
+        inputs=inputs,
+        outputs=output_columns(layout.codecs),
+        features=layout.features,
+        parameters=model.model_dump(mode="json"),
+        data=DataFacts(
+            fingerprint=fingerprint(table),
+            rows=len(table),
+            groups=len(np.unique(blocks.groups)),
+            origin={"measured": len(table)},
+        ),
+        seed=seed,
+        **provenance,
+    )
+    predictor = CodecChooser(metadata, specification, fitted.regressors, fitted.tree, _example(table, inputs, contexts))
+    report = found | {"gates": [gate.model_dump() for gate in gates], **fitted.facts}
+    return predictor, fitted.curves, report
+
+
+def blocks_of(table: pd.DataFrame, layout: CodecLayout, model: CompressionModel) -> Blocks:
+    """Take a table apart.
+
+    Args:
+        table: One row per block.
+        layout: Columns and codecs.
+        model: For what a look takes where it was not measured.
+
+    Returns:
+        The arrays.
+
+    Raises:
+        UserError: Too few blocks or lineages.
+    """
+    groups = table[GROUP].to_numpy()
+    if len(np.unique(groups.astype(str))) < model.folds:
+        raise UserError(
+            f"compression: {len(np.unique(groups.astype(str)))} training lineages are too few for {model.folds} folds; "
+            "bring blocks of more files or lower 'compression.model.folds'."
+        )
+    looks = table[SAMPLE_US] if SAMPLE_US in table else pd.Series(np.nan, index=table.index)
+    return Blocks(
+        layout.matrix(table),
+        outcome_array(table, layout.codecs),
+        table[SIZE].to_numpy(np.float64),
+        groups,
+        looks.fillna(model.gates.sample_us).to_numpy(np.float64) + model.gates.decision_us,
+    )
+
+
+def fit(blocks: Blocks, layout: CodecLayout, model: CompressionModel, contexts: Contexts, seed: int) -> Fitted:
+    """Fit the regressors, and the tree to what they predict."""
+    regressors, curves, facts = fit_regressors(blocks, layout, model, seed)
+    predicted = _as_outcomes(regressors.targets(blocks.matrix), blocks)[0]
+    tree = fit_inline_tree(blocks.matrix, predicted, blocks.outcomes, blocks.sizes, contexts, model.inline, seed)
+    return Fitted(regressors, tree, curves, facts)
+
+
+def fit_regressors(
+    blocks: Blocks, layout: CodecLayout, model: CompressionModel, seed: int
+) -> tuple[CodecRegressors, pd.DataFrame, dict[str, Any]]:
+    """Fit the regressors of the kind in force; with their curves, and what there is to say of the fit."""
+    targets = regression_targets(blocks.outcomes[:, 1:], blocks.sizes)
+    if model.kind == "neural":
+        return fit_codec_network(blocks.matrix, targets, blocks.sizes, blocks.groups, model.neural, seed)
+    trees = fit_codec_trees(blocks.matrix, targets, blocks.sizes, layout.predicted, model.trees, seed)
+    return trees, empty_curves(), {"importances": trees.importances(layout.features)}
+
+
+def _out_of_fold(
+    blocks: Blocks, layout: CodecLayout, model: CompressionModel, contexts: Contexts, seed: int
+) -> tuple[tuple[Floats, Floats], npt.NDArray[np.intp]]:
+    """Targets predicted for every block by a fit that did not see its lineage; and the fold of each block."""
+    shape = (len(blocks.sizes), len(layout.predicted), blocks.outcomes.shape[2])
+    found = np.zeros(shape), np.zeros(shape)
+    number = np.zeros(len(blocks.sizes), dtype=np.intp)
+    folds = grouped_folds(blocks.groups.astype(str), model.folds, seed)
+    for fold, (inner, outer) in enumerate(tqdm(folds, desc="compression folds", unit="fold", mininterval=2)):
+        fitted = fit(blocks.part(inner), layout, model, contexts, seed)
+        for target, values in zip(found, fitted.targets(blocks.matrix[outer]), strict=True):
+            target[outer] = values
+        number[outer] = fold
+    return found, number
+
+
+def _as_outcomes(targets: Floats, blocks: Blocks) -> tuple[Floats, Floats]:
+    """Targets as outcomes, and the factors that make their times right on average."""
+    plain = outcomes_of(targets, blocks.sizes, np.ones(targets.shape[1:2] + (2,)))
+    said, true = plain[:, 1:, 1:].sum(axis=0), blocks.outcomes[:, 1:, 1:].sum(axis=0)
+    factors = np.divide(true, said, out=np.ones_like(true), where=said > 0)
+    factors = np.clip(factors, 0.25, 4.0)
+    return outcomes_of(targets, blocks.sizes, factors), factors
+
+
+def _example(table: pd.DataFrame, inputs: Any, contexts: Contexts) -> list[dict[str, Any]]:
+    names = [column.name for column in inputs if column.name in table]
+    rows = table.head(3)[names].assign(**{LINK: contexts.link_mbps[len(contexts.link_mbps) // 2]})
+    return [
+        {
+            str(name): None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
+            for name, value in row.items()
+        }
+        for row in rows.to_dict("records")
+    ]

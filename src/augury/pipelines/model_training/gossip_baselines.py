@@ -1,0 +1,85 @@
+"""The rules that the tuner of gossip has to beat."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from augury import engines
+from augury.errors import UserError
+from augury.parameters import Parameters
+from augury.pipelines.model_training.response_surface import ResponseSurfaceModel
+from augury.pipelines.model_training.tabular_q_learning import ORIGINAL, QLearning, greedy_actions, learn_q_table
+from augury.predictors.gossip_outcomes import CHOSEN_BY, JUDGED, outcomes_on_grid
+from augury.predictors.gossip_states import PREDICTOR, ActionGrid, GossipCost
+
+TRAIN, HOLDOUT = "train", "holdout"
+
+
+class GossipBaselines(Parameters):
+    """The rules."""
+
+    default: tuple[int, int] = Field(default=(6, 10), description="fanout and ttl of networks that nobody tunes")
+    q_learning: QLearning = QLearning()
+    q_learning_original: QLearning = ORIGINAL
+
+
+def choose_gossip_baselines(
+    features_rounds: Any,
+    features_states: Any,
+    features_outcomes: Any,
+    model: ResponseSurfaceModel,
+    baselines: GossipBaselines,
+) -> pd.DataFrame:
+    """Let every rule choose for all held-out states.
+
+    Args:
+        features_rounds: Observed rounds of the training networks.
+        features_states: Evaluated states: ``case``, ``split``, the state.
+        features_outcomes: What came of every action in them.
+        model: For actions and cost.
+        baselines: The rules.
+
+    Returns:
+        One row per rule and held-out state: ``policy``, ``case``, ``fanout``, ``ttl``. ``best_fixed`` is the pair that
+        costs least in the training networks' evaluated states, all seeds: more than its 2,000 logged rounds could say.
+
+    Raises:
+        UserError: There is no evaluated state of training networks.
+    """
+    rounds, states, outcomes = (
+        engines.to_pandas(frame) for frame in (features_rounds, features_states, features_outcomes)
+    )
+    grid, cost = model.actions, model.cost
+    asked = states[states["split"] == HOLDOUT].reset_index(drop=True)
+    default = grid.nearest(*baselines.default)
+    chosen = {
+        "default": np.full(len(asked), default),
+        "best_fixed": np.full(len(asked), best_fixed(states[states["split"] == TRAIN], outcomes, grid, cost)),
+    }
+    for name, settings in (
+        ("q_learning_original", baselines.q_learning_original),
+        ("q_learning", baselines.q_learning),
+    ):
+        chosen[name] = greedy_actions(learn_q_table(rounds, grid, cost, settings), asked, settings, default)
+    pairs = grid.pairs
+    return pd.concat(
+        [
+            pd.DataFrame({"policy": name, "case": asked["case"], "fanout": pairs[rows, 0], "ttl": pairs[rows, 1]})
+            for name, rows in chosen.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def best_fixed(states: pd.DataFrame, outcomes: pd.DataFrame, grid: ActionGrid, cost: GossipCost) -> int:
+    """Row of the pair that costs least in all of some evaluated states together."""
+    if states.empty:
+        raise UserError(
+            f"{PREDICTOR}: no evaluated state is of a training network; the best fixed pair cannot be chosen. Evaluate "
+            f"more networks or lower {PREDICTOR}.split.holdout_share."
+        )
+    known = [outcomes_on_grid(outcomes, states["case"], grid, seeds) for seeds in (CHOSEN_BY, JUDGED)]
+    mean = np.mean(known, axis=0)
+    return int(cost.of(mean[..., 0], mean[..., 1], mean[..., 2]).sum(axis=0).argmin())

@@ -1,0 +1,105 @@
+"""Tuning of ``gossip_tuning``: Poisson deviance of the missed share in training networks that a fold did not see."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from augury import engines
+from augury.errors import UserError
+from augury.parameters import with_values
+from augury.pipelines.model_training.boosted_trees import fingerprint
+from augury.pipelines.model_training.response_surface import FEWEST_ROUNDS, ResponseSurfaceModel, fit_surface
+from augury.pipelines.tuning.outcome import TuningOutcome, outcome
+from augury.pipelines.tuning.racing import Direction, SearchSettings, Studies, search
+from augury.pipelines.tuning.search_space import SearchSpace
+from augury.pipelines.tuning.training_split import describe_model
+from augury.predictors.gossip_states import PREDICTOR, complete_states
+from augury.predictors.gossip_surface import theory_of
+
+METRIC = "miss_deviance"
+LEAST = 1e-6
+
+
+class GossipSearch(SearchSettings):
+    """How the response surface is tuned."""
+
+    delta: float | None = Field(default=0.002, ge=0, description="see SearchSettings")
+    folds: int = Field(default=4, ge=2, description="groups of networks")
+
+
+class ResponseSurfaceProblem:
+    """Weighted Poisson deviance of one round's missed share, on networks that the fit did not see."""
+
+    direction: Direction = "minimize"
+
+    def __init__(self, rounds: pd.DataFrame, model: ResponseSurfaceModel, folds: int, seed: int) -> None:
+        """Divide the networks.
+
+        Args:
+            rounds: Logged rounds of training networks.
+            model: Parameters as they are.
+            folds: How many groups.
+            seed: Of groups and fits.
+
+        Raises:
+            UserError: There are fewer networks than folds, or too few rounds.
+        """
+        names = np.unique(rounds["network"].astype(str))
+        if len(names) < folds:
+            raise UserError(
+                f"{PREDICTOR}: {len(names)} networks are too few for {folds} folds; bring more or lower "
+                f"{PREDICTOR}.tuning.folds."
+            )
+        self.predictor, self.metric, self.rows = PREDICTOR, METRIC, len(rounds)
+        self._model, self._seed = model, seed
+        order = np.random.default_rng(seed).permutation(len(names))
+        group = pd.Series(order % folds, index=names)
+        side = group.loc[rounds["network"].astype(str)].to_numpy()
+        self._folds = [(rounds[side != fold], rounds[side == fold]) for fold in range(folds)]
+        if min(len(inner) for inner, _ in self._folds) < FEWEST_ROUNDS:
+            raise UserError(f"{PREDICTOR}: a fold has fewer than {FEWEST_ROUNDS} rounds to learn from; bring more.")
+        self.fold_costs = [float(len(inner)) for inner, _ in self._folds]
+        self.fingerprint: dict[str, str] = {"data": fingerprint(rounds), "model": describe_model(model)}
+
+    def evaluate(self, parameters: Mapping[str, Any], fold: int) -> float:
+        """See ``Problem``."""
+        inner, outer = self._folds[fold]
+        # One member says what the trees are worth; the others only measure their doubt
+        model = with_values(self._model, parameters).model_copy(update={"members": 1})
+        surface = fit_surface(inner, model, self._seed)
+        theory = theory_of(complete_states(outer), outer["fanout"].to_numpy(), outer["ttl"].to_numpy(), model.copy_ms)
+        expected = np.clip(theory.miss * np.exp(surface.factors("miss_0", theory.matrix)), LEAST, 1)
+        missed = np.maximum(1 - outer["coverage"].to_numpy(dtype=np.float64), 0)
+        parts = np.where(missed > 0, missed * np.log(np.maximum(missed, LEAST) / expected), 0) - (missed - expected)
+        weight = 1 / (theory.miss + model.least_miss)
+        return float(2 * (weight * parts).sum() / (weight * theory.miss).sum())
+
+
+def tune_gossip(
+    features_rounds: Any,
+    model: ResponseSurfaceModel,
+    tuning: GossipSearch,
+    seed: int,
+    studies: Studies,
+) -> TuningOutcome:
+    """Tune the trees of the missed share.
+
+    Args:
+        features_rounds: Logged rounds of training networks.
+        model: Parameters as they are: the first trial.
+        tuning: How to search, and where.
+        seed: Seed of folds, fits and sampler.
+        studies: Where trials are kept.
+
+    Returns:
+        See :data:`~augury.pipelines.tuning.outcome.TuningOutcome`.
+
+    Raises:
+        UserError: The space does not fit the model, or the rounds do not suffice.
+    """
+    space = SearchSpace(PREDICTOR, model, tuning.space, tuning.fixed)
+    problem = ResponseSurfaceProblem(engines.to_pandas(features_rounds), space.model, tuning.folds, seed)
+    return outcome(problem, space, tuning, seed, search(problem, space, tuning, seed, studies))

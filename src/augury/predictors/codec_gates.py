@@ -1,0 +1,74 @@
+"""When to look at a block at all, and when to follow what the look says: learned per bandwidth, on folds held out."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from augury.predictors.codec_costs import Floats
+
+FAR = math.log(2.0)
+"""Beyond the bandwidths that gates were learned for by more than this factor (as a logarithm), the table decides."""
+
+
+class CodecGate(BaseModel):
+    """What was learned for one bandwidth."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    link_mbps: float = Field(gt=0, description="MB/s, for a CPU price of 1: what counts is their product")
+    margin: float | None = Field(
+        description="share of the table's cost that a choice must promise to save; null: the table decides"
+    )
+    inline_margin: float | None = Field(description="the same where the time of the decision counts")
+    inline_size: int = Field(ge=0, description="smaller blocks are then not looked at (bytes)")
+
+
+class Choices(NamedTuple):
+    """What is chosen for every row."""
+
+    codec: npt.NDArray[np.intp]
+    looked: npt.NDArray[np.bool_]
+    """Whether the block's bytes had to be looked at for it."""
+
+
+def gates_of(gates: tuple[CodecGate, ...], link: Floats, inline: bool) -> tuple[Floats, Floats]:
+    """The gate of every row: that of the nearest bandwidth.
+
+    Args:
+        gates: By rising bandwidth.
+        link: Bandwidth times the price of CPU, shape ``(rows,)``.
+        inline: Whether the time of the decision counts.
+
+    Returns:
+        Margins (infinite where the table decides) and least sizes, each of shape ``(rows,)``.
+    """
+    known = np.log([gate.link_mbps for gate in gates])
+    asked = np.log(link)
+    distances = np.abs(asked[:, None] - known)
+    nearest = distances.argmin(axis=1)
+    margins = np.array(
+        [math.inf if (found := gate.inline_margin if inline else gate.margin) is None else found for gate in gates]
+    )[nearest]
+    margins[distances[np.arange(len(asked)), nearest] > FAR] = math.inf
+    sizes = np.array([gate.inline_size if inline else 0 for gate in gates], dtype=np.float64)[nearest]
+    return margins, sizes
+
+
+def gated_choice(costs: Floats, table: npt.NDArray[np.intp], margins: Floats | float) -> npt.NDArray[np.intp]:
+    """The codec of the lowest predicted cost, where it promises enough; else the table's.
+
+    Args:
+        costs: Predicted, shape ``(rows, codecs)``.
+        table: The table's codec, shape ``(rows,)``.
+        margins: Share of the table's predicted cost that must be saved, shape ``(rows,)``.
+
+    Returns:
+        Positions, shape ``(rows,)``.
+    """
+    rows = np.arange(len(costs))
+    best = costs.argmin(axis=1)
+    promised = costs[rows, table] - costs[rows, best]
+    return np.where(promised > margins * costs[rows, table], best, table)

@@ -1,0 +1,336 @@
+"""`compression`: the codec for a block, by what every codec would cost on this link, and only where a look pays."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from augury.errors import UserError
+from augury.predictors.block_statistics import MAGIC, SIZE, STATISTICS
+from augury.predictors.codec_costs import (
+    LINK,
+    PRICE,
+    READS,
+    SAMPLE_US,
+    Floats,
+    costs_of,
+    outcome_array,
+    table_choice,
+)
+from augury.predictors.codec_gates import Choices, CodecGate, gated_choice, gates_of
+from augury.predictors.codec_regressors import REGRESSORS, CodecLayout, CodecRegressors, outcomes_of
+from augury.predictors.contract import ColumnSpec, Metadata
+from augury.predictors.distilled_tree import DistilledTree
+from augury.predictors.policy import CHOICE, COST, PolicyPredictor
+
+SPECIFICATION_FILE = "codec_choice.json"
+TREE_FILE = "inline_tree.npz"
+ONNX_FILE = "model.onnx"
+LEAST_LINK = 1e-3
+KB = 1000.0
+
+
+class CodecSpecification(BaseModel):
+    """Everything of a chooser but its regressors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layout: CodecLayout
+    kind: str = Field(description="key of REGRESSORS")
+    totals: tuple[tuple[float, float, float], ...] = Field(
+        description="by codec: sums of bytes and of both times (us) over the training blocks: the table"
+    )
+    factors: tuple[tuple[float, float], ...] = Field(description="see codec_regressors.outcomes_of")
+    inline_factors: tuple[tuple[float, float], ...] = Field(description="the same for the small tree")
+    gates: tuple[CodecGate, ...] = Field(min_length=1, description="by rising bandwidth")
+    sample_us: float = Field(ge=0, description="time of a look at a block where it was not measured")
+    decision_us: float = Field(ge=0, description="time of an inline decision after the look")
+
+
+def input_columns(layout: CodecLayout) -> tuple[ColumnSpec, ...]:
+    """The input schema."""
+    texts = {**STATISTICS}
+    numbers = [
+        ColumnSpec(name=name, dtype="number", required=False, nullable=True, description=texts.get(name, ""))
+        for name in layout.numbers
+    ]
+    categories = [
+        ColumnSpec(name=name, dtype="string", required=False, nullable=True, description="kind of the first bytes")
+        for name in layout.categories
+    ]
+    return (
+        ColumnSpec(name=SIZE, dtype="integer", minimum=1, unit="bytes", description="of the block"),
+        *numbers,
+        *categories,
+        ColumnSpec(name=LINK, dtype="number", minimum=LEAST_LINK, unit="MB/s", description="bandwidth of the link"),
+        ColumnSpec(
+            name=PRICE, dtype="number", required=False, nullable=True, minimum=LEAST_LINK,
+            description="what a microsecond of CPU costs beside one of the link; 1 where it is missing",
+        ),
+        ColumnSpec(
+            name=READS, dtype="number", required=False, nullable=True, minimum=0,
+            description="how often the stored block will be decompressed; 1 where it is missing",
+        ),
+    )  # fmt: skip
+
+
+def output_columns(codecs: tuple[str, ...]) -> tuple[ColumnSpec, ...]:
+    """The output schema."""
+    return (
+        ColumnSpec(name="codec", dtype="string", allowed=codecs, description="the choice, its own time counted"),
+        ColumnSpec(name="looked", dtype="boolean", description="whether the block's statistics are worth their time"),
+        ColumnSpec(
+            name="codec_at_leisure", dtype="string", allowed=codecs,
+            description="the choice where the time of the decision does not count, as when old blocks are packed anew",
+        ),
+        ColumnSpec(name="codec_table", dtype="string", allowed=codecs, description="the rule that needs no statistics"),
+        ColumnSpec(name="cost_us", dtype="number", minimum=0, unit="us", description="predicted, of codec_at_leisure"),
+        ColumnSpec(name="cost_table_us", dtype="number", minimum=0, unit="us", description="predicted, of codec_table"),
+        ColumnSpec(name="stored_share", dtype="number", minimum=0, description="predicted bytes by byte of that codec"),
+        ColumnSpec(
+            name="least_share", dtype="number", minimum=0,
+            description="the smallest share that any codec is predicted to reach: near 1 nothing can be saved",
+        ),
+    )  # fmt: skip
+
+
+class CodecChooser(PolicyPredictor):
+    """Regressors of every codec's outcome, the table that is their fallback, and the gates between both."""
+
+    family: ClassVar[str] = "codec_choice"
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        specification: CodecSpecification,
+        regressors: CodecRegressors,
+        tree: DistilledTree,
+        example: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            metadata: Typed metadata.
+            specification: Table, gates and columns.
+            regressors: What codecs would make of a block.
+            tree: The same, roughly, within a fraction of a microsecond.
+            example: See :class:`Predictor`.
+        """
+        super().__init__(metadata, example)
+        self.specification = specification
+        self.regressors = regressors
+        self.tree = tree
+        self._onnx: bytes | None = None
+        if regressors.kind == "neural":
+            self.tolerance = 1e-3  # type: ignore[misc]  # matrix products round otherwise for other numbers of rows
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Names, none first."""
+        return self.specification.layout.codecs
+
+    def outcomes(self, table: pd.DataFrame, inline: bool = False) -> Floats:
+        """Predict what every codec would make of blocks.
+
+        Args:
+            table: ``size`` and the statistics; further columns are ignored.
+            inline: By the small tree.
+
+        Returns:
+            Shape ``(rows, codecs, 3)``: bytes, microseconds, microseconds. Of rows without a single statistic: what
+            the codecs made of the training blocks by byte.
+        """
+        specification, sizes = self.specification, table[SIZE].to_numpy(np.float64)
+        matrix = specification.layout.matrix(table)
+        targets = (self.tree if inline else self.regressors).targets(matrix)
+        factors = np.asarray(specification.inline_factors if inline else specification.factors)
+        found = outcomes_of(targets, sizes, factors)
+        unknown = specification.layout.unknown_blocks(table)
+        totals = np.asarray(specification.totals)
+        found[unknown] = sizes[unknown, None, None] * (totals / totals[0, 0])
+        return found
+
+    def choose(self, table: pd.DataFrame, inline: bool = True) -> Choices:
+        """Choose a codec for every row.
+
+        Args:
+            table: Input columns, complete: see :func:`complete`.
+            inline: Whether the time of the decision counts.
+
+        Returns:
+            Positions among :attr:`codecs`, and where a look at the block was needed.
+        """
+        link, price, reads = (table[name].to_numpy(np.float64) for name in (LINK, PRICE, READS))
+        fallback = self._table(table)
+        margins, sizes = gates_of(self.specification.gates, link * price, inline)
+        known = ~self.specification.layout.unknown_blocks(table)
+        looked = known & np.isfinite(margins) & (table[SIZE].to_numpy(np.float64) >= sizes)
+        chosen = fallback.copy()
+        if looked.any():
+            costs = costs_of(self.outcomes(table[looked], inline), link[looked], price[looked], reads[looked])
+            chosen[looked] = gated_choice(costs, fallback[looked], margins[looked])
+        return Choices(chosen, looked)
+
+    def decide(self, matrix: npt.NDArray[np.float64], link: float, price: float = 1.0, reads: float = 1.0) -> Any:
+        """The inline decision alone, for blocks whose statistics are known: compiled, without frames and checks.
+
+        Args:
+            matrix: Features of the blocks, see ``CodecLayout.matrix``, shape ``(rows, features)``.
+            link: MB/s.
+            price: Of CPU time.
+            reads: Decompressions.
+
+        Returns:
+            Positions among :attr:`codecs`, int64 of shape ``(rows,)``; the table's for blocks without statistics.
+        """
+        from augury.predictors.codec_decision_kernel import decide_many
+
+        specification, tree = self.specification, self.tree
+        margin = gates_of(specification.gates, np.array([link * price]), inline=True)[0][0]
+        table = int(table_choice(np.asarray(specification.totals), link, price, reads)[0])
+        found = np.empty(len(matrix), dtype=np.int64)
+        decide_many(
+            matrix, tree.fill, tree.feature, tree.threshold, tree.left, tree.right, self._by_byte(),
+            1.0 / link, price, reads, margin, table, found,
+        )  # fmt: skip
+        return found
+
+    def compare_onnx(self, matrix: npt.NDArray[np.float64]) -> dict[str, Any]:
+        """Compare the ONNX export of the regressors with them; see ``compare_regressors``."""
+        from augury.predictors.codec_choice_onnx import compare_regressors
+
+        return compare_regressors(self.onnx, self.regressors, matrix)
+
+    @property
+    def onnx(self) -> bytes:
+        """The regressors as an ONNX graph."""
+        from augury.predictors.codec_choice_onnx import export_regressors
+
+        if self._onnx is None:
+            self._onnx = export_regressors(self.regressors, len(self.specification.layout.features))
+        return self._onnx
+
+    def _by_byte(self) -> Floats:
+        """What the leaves of the small tree say of a byte, shape ``(nodes, codecs, 3)``."""
+        values = self.tree.values
+        ones, factors = np.ones(len(values)), np.asarray(self.specification.inline_factors)
+        return outcomes_of(values, ones, factors)
+
+    def replay(self, cases: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
+        """Choose for cases whose outcomes are known, and look up what that costs, the decision's own time counted.
+
+        Args:
+            cases: Input columns and the measured outcomes of all codecs; ``sample_us`` where it was measured.
+            **tables: None are needed.
+
+        Returns:
+            ``cost`` (kB that could have been sent meanwhile), ``choice``; and ``cost_at_leisure``,
+            ``choice_at_leisure`` without the time of the decision, ``cost_table``, ``choice_table``, ``looked``.
+
+        Raises:
+            UserError: A codec of this predictor was not measured there.
+        """
+        rows = complete(cases, self.specification.layout)
+        link, price, reads = (rows[name].to_numpy(np.float64) for name in (LINK, PRICE, READS))
+        actual = costs_of(outcome_array(cases, self.codecs), link, price, reads)
+        inline, leisurely, fallback = self.choose(rows), self.choose(rows, inline=False), self._table(rows)
+        decision = np.where(inline.looked, self._look_us(cases) + self.specification.decision_us, 0.0) * price
+        each, scale, names = np.arange(len(rows)), link / KB, np.array(self.codecs, dtype=object)
+        return pd.DataFrame(
+            {
+                COST: (actual[each, inline.codec] + decision) * scale,
+                CHOICE: names[inline.codec],
+                "cost_at_leisure": actual[each, leisurely.codec] * scale,
+                "choice_at_leisure": names[leisurely.codec],
+                "cost_table": actual[each, fallback] * scale,
+                "choice_table": names[fallback],
+                "looked": inline.looked,
+            }
+        )
+
+    def _look_us(self, cases: pd.DataFrame) -> Floats:
+        if SAMPLE_US not in cases:
+            return np.full(len(cases), self.specification.sample_us)
+        return cases[SAMPLE_US].fillna(self.specification.sample_us).to_numpy(np.float64)
+
+    def _table(self, table: pd.DataFrame) -> npt.NDArray[np.intp]:
+        totals = np.asarray(self.specification.totals)
+        return table_choice(totals, *(table[name].to_numpy(np.float64) for name in (LINK, PRICE, READS)))
+
+    def _predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        rows = complete(table, self.specification.layout)
+        inline, leisurely, fallback = self.choose(rows), self.choose(rows, inline=False), self._table(rows)
+        outcomes = self.outcomes(rows)
+        costs = costs_of(outcomes, *(rows[name].to_numpy(np.float64) for name in (LINK, PRICE, READS)))
+        each, names, sizes = np.arange(len(rows)), np.array(self.codecs, dtype=object), rows[SIZE].to_numpy(np.float64)
+        return pd.DataFrame(
+            {
+                "codec": names[inline.codec],
+                "looked": inline.looked,
+                "codec_at_leisure": names[leisurely.codec],
+                "codec_table": names[fallback],
+                "cost_us": costs[each, leisurely.codec],
+                "cost_table_us": costs[each, fallback],
+                "stored_share": outcomes[each, leisurely.codec, 0] / sizes,
+                "least_share": outcomes[:, 1:, 0].min(axis=1) / sizes,
+            },
+            index=table.index,
+        )
+
+    def _save(self, directory: Path) -> None:
+        text = self.specification.model_dump_json(indent=1)
+        (directory / SPECIFICATION_FILE).write_text(text + "\n", encoding="utf-8")
+        self.regressors.save(directory)
+        np.savez(directory / TREE_FILE, **self.tree.arrays())
+        (directory / ONNX_FILE).write_bytes(self.onnx)
+
+    @classmethod
+    def _load(cls, directory: Path, metadata: Metadata) -> Self:
+        path = directory / SPECIFICATION_FILE
+        try:
+            specification = CodecSpecification.model_validate_json(path.read_text(encoding="utf-8"))
+            with np.load(directory / TREE_FILE, allow_pickle=False) as arrays:
+                tree = DistilledTree(**{name: arrays[name] for name in arrays.files})
+        except (ValidationError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise UserError(f"'{directory}' holds no complete predictor: {error}") from None
+        if specification.kind not in REGRESSORS:
+            raise UserError(f"'{path}' speaks of the unknown kind of regressors '{specification.kind}'.")
+        regressors = REGRESSORS[specification.kind].load(directory, specification.layout)
+        predictor = cls(metadata, specification, regressors, tree)
+        if (directory / ONNX_FILE).exists():
+            predictor._onnx = (directory / ONNX_FILE).read_bytes()
+        return predictor
+
+
+def complete(table: pd.DataFrame, layout: CodecLayout) -> pd.DataFrame:
+    """Input columns with nothing left out: an absent statistic is missing, an absent price or number of reads is 1.
+
+    Args:
+        table: What a caller knows.
+        layout: The columns that the regressors read.
+
+    Returns:
+        The same rows with a plain index.
+
+    Raises:
+        UserError: ``size`` or ``link_mbps`` is absent.
+    """
+    for name in (SIZE, LINK):
+        if name not in table:
+            raise UserError(f"compression: required column missing: '{name}'.")
+    nothing: Any = None
+    columns: dict[str, Any] = {SIZE: table[SIZE].to_numpy(np.float64), LINK: table[LINK].to_numpy(np.float64)}
+    for name in layout.numbers:
+        columns[name] = pd.to_numeric(table[name]).to_numpy(np.float64) if name in table else np.nan
+    for name in layout.categories:
+        columns[name] = table[name].to_numpy(dtype=object) if name in table else nothing
+    for name in (PRICE, READS):
+        columns[name] = table[name].fillna(1.0).to_numpy(np.float64) if name in table else 1.0
+    return pd.DataFrame(columns, index=range(len(table)))
+
+
+__all__ = ["MAGIC", "CodecChooser", "CodecSpecification", "complete", "input_columns", "output_columns"]
