@@ -24,11 +24,12 @@ def encode(column, value):
 
 
 @given(st.sampled_from(MEASURES), st.floats(0, 1))
-def test_a_measure_is_kept_to_half_a_step_or_so_many_digits(column, share):
+def test_a_measure_is_kept_to_half_a_step_and_so_many_digits(column, share):
     value = int(share * column.most) if column.whole else share * column.most
     code = encode(column, value)
     exact = value * column.per
-    error = 0.5 if column.digits is None else max(0.5, 2**-column.digits * exact)
+    # First to a step, then to the leading digits
+    error = 0.5 if column.digits is None else 0.5 + 2**-column.digits * (exact + 0.5)
     assert abs(code - exact) <= error + 1e-9 or code == column.floor
     assert encode(column, code // column.per if column.whole else code / column.per) == code
     assert column.accepts(None if value is None else code / column.per if not column.whole else code // column.per)
