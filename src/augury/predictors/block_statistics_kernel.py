@@ -92,7 +92,7 @@ def _count_bytes(data: Any, start: int, stop: int, counts: Any, deltas: Any, out
 
 
 @numba.njit(cache=True, nogil=True)
-def _word(data: Any, place: int) -> Any:
+def _word(data: Any, place: Any) -> Any:
     return (
         np.uint32(data[place])
         | np.uint32(data[place + np.uint64(1)]) << np.uint32(8)

@@ -184,7 +184,7 @@ def train_dictionaries(
     contents: dict[int, bytes] = {}
     present: list[int] = []
 
-    def learn(samples: list[bytes]) -> int | None:
+    def learn(samples: list[Any]) -> int | None:
         total = sum(map(len, samples))
         if len(samples) < 8 or total < 4096:
             return None

@@ -25,14 +25,17 @@ class GateSearch(Parameters):
     certainty: float = Field(
         default=0.95, ge=0.5, lt=1, description="that a gate saves anything at all, or else the table decides"
     )
+    least_saving: float = Field(
+        default=0.001, ge=0, description="share of the table's cost that a gate must save on all blocks together"
+    )
     keep: float = Field(
-        default=0.9,
+        default=0.97,
         gt=0,
         le=1,
         description="of what the best gate saves, the most cautious one that saves this share is taken",
     )
     caution: float = Field(
-        default=1.5, ge=1, description="how many times its time a look must save: other blocks may have less to gain"
+        default=1.25, ge=1, description="how many times its time a look must save: other blocks may have less to gain"
     )
     sample_us: float = Field(default=3.0, ge=0, description="a look at a block, where it was not measured (us)")
     decision_us: float = Field(default=0.3, ge=0, description="an inline decision after the look (us)")
@@ -70,13 +73,14 @@ def learn_gates(
     for link in sorted(contexts.link_mbps):
         table = np.repeat(table_choice(totals, link, price, reads), len(sizes))
         true = costs_of(actual, link, price, reads)
+        usual = float(true[:, table[0]].sum())
         by_margin = {}
         for kind, predicted in (("leisurely", leisurely), ("inline", inline)):
             costs = costs_of(predicted, link, price, reads)
             by_margin[kind] = {
                 margin: _saved(true, table, gated_choice(costs, table, margin)) for margin in search.margins
             }
-        margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search)
+        margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search, usual)
         inline_gate = _best(
             {
                 (least, margin): (saved - search.caution * price * looks) * (sizes >= least)
@@ -85,6 +89,7 @@ def learn_gates(
             },
             codes,
             search,
+            usual,
         )
         gates.append(
             CodecGate(
@@ -103,11 +108,11 @@ def _saved(true: Floats, table: npt.NDArray[np.intp], chosen: npt.NDArray[np.int
 
 
 def _best(
-    savings: dict[tuple[int, float], Floats], groups: npt.NDArray[np.intp], search: GateSearch
+    savings: dict[tuple[int, float], Floats], groups: npt.NDArray[np.intp], search: GateSearch, usual: float
 ) -> tuple[int, float] | None:
     """The most cautious gate that saves almost as much as the best; None where it may save nothing."""
     sums = {gate: float(saved.sum()) for gate, saved in savings.items()}
-    if max(sums.values()) <= 0:
+    if max(sums.values()) <= search.least_saving * usual:
         return None
     enough = search.keep * max(sums.values())
     cautious = max(gate for gate, saved in sums.items() if saved >= enough)
