@@ -178,7 +178,7 @@ def test_a_network_that_misses_more_gets_more(trained):
     worse = trained.later[trained.later["network"] == state["network"].iloc[0]].assign(coverage=0.5)
     corrected = trained.tuner.corrected(worse)
     before, after = trained.tuner.outcomes(state).miss, corrected.outcomes(state).miss
-    assert (after >= before).all() and after.max() > before.max() * 1.2
+    assert (after >= before).all() and np.median(after / before) > 1.2
     assert trained.tuner.corrected(worse.head(0)).specification.corrections.everywhere == 0
 
 

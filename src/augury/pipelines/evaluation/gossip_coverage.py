@@ -40,7 +40,7 @@ def judge_coverage(
     floor = predictor.specification.cost.floor
     frame = predictions_holdout.sort_values("case", ignore_index=True)
     judged = frame[frame["loss"] <= judgement.most_loss]
-    suffixes = {"": "model", **{name: name.removeprefix("coverage_baseline_") for name in _rules(frame)}}
+    suffixes = {"": "model", **{name: name.removeprefix("coverage_").removeprefix("baseline_") for name in _rules(frame)}}
     metrics: dict[str, Any] = {}
     intervals: dict[str, list[float]] = {}
     for name, part in (("coverage_share", judged), ("coverage_share_reachable", judged[judged["reachable"]])):
@@ -121,7 +121,7 @@ def _by_loss(frame: pd.DataFrame, suffixes: dict[str, str], floor: float) -> lis
     for level, part in frame.groupby("slice_loss"):
         row: dict[str, Any] = {"loss": str(level), "states": len(part), "reachable": float(part["reachable"].mean())}
         for column, name in suffixes.items():
-            row[name.removeprefix("coverage_")] = float((part[column or "coverage"] >= floor).mean())
+            row[name] = float((part[column or "coverage"] >= floor).mean())
         rows.append(row)
     return sorted(
         rows, key=lambda row: (row["loss"].startswith("above"), not row["loss"].startswith("up"), row["loss"])
