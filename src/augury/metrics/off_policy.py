@@ -75,9 +75,9 @@ def check_propensities(log: Log, dataset: str = "log", tolerance: float = SUM_TO
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
-            f"{dataset}: column 'propensity' must be above 0 and at most 1: {int(wrong.sum()):,} of {len(wrong):,} "
-            f"rows break this, for example {log.propensity[row]:g} in row {row}. What a policy never tries, its log cannot "
-            "judge."
+            f"{dataset}: column 'propensity' must be above 0 and at most 1: {int(wrong.sum()):,} of "
+            f"{len(wrong):,} rows break this, for example {log.propensity[row]:g} in row {row}. What "
+            "a policy never tries, its log cannot judge."
         )
     sums = np.add.reduceat(log.propensity, log.start[:-1]) if len(log.taken) else np.zeros(0)
     wrong = np.abs(sums - 1) > tolerance

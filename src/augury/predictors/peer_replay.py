@@ -6,8 +6,9 @@ Examples:
     >>> import numpy as np
     >>> from augury.predictors.peer_requests import requests_of_cube
     >>> random = np.random.default_rng(0)
-    >>> distance = np.abs(random.normal(size=12)[:, None] - random.normal(size=12)) + 0.2
-    >>> cube = distance * np.exp(random.normal(0, 0.1, size=(40, 12, 12)))  # rounds x clients x peers, any unit
+    >>> place = random.normal(size=(40, 2))
+    >>> distance = np.linalg.norm(place[:, None] - place, axis=2) + 0.2
+    >>> cube = distance * np.exp(random.normal(0, 0.1, size=(30, 40, 40)))  # rounds x clients x peers, in any unit
     >>> found = compare_policies(requests_of_cube(cube), probes=(1, 2), rules=("random", "ewma_greedy"))
     >>> list(found.index)
     ['model', 'model, 2 probes', 'random', 'ewma_greedy']

@@ -1,7 +1,7 @@
 """What is known of clients and peers: the arrays behind ``peer_selection``, and how they grow."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -160,19 +160,14 @@ def empty_tables(settings: PeerSettings) -> Tables:
     start = np.array([1.0, 0.0, 0.0, 0.0, settings.load])
     gram = np.eye(SIGNALS) * BLEND_STRENGTH
     none = np.zeros(0, dtype=np.int64)
+    pairs, sums = np.zeros((0, 0)), np.zeros((0, 2))
+    vectors, covariances, numbers = np.zeros((0, wide)), np.zeros((0, wide, wide)), np.zeros(0)
     return Tables(
-        *(np.zeros((0, 0)) for _ in range(4)),
-        *(np.zeros((0, wide)) for _ in range(2)),
-        *(np.zeros((0, wide, wide)) for _ in range(2)),
-        *(np.zeros(0) for _ in range(4)),
-        *(np.zeros((0, 2)) for _ in range(2)),
-        none,
-        none,
-        gram,
-        gram @ start,
-        start,
-        np.zeros(TOTALS),
-    )
+        weight=pairs, total=pairs, squares=pairs, failed=pairs, client=vectors, peer=vectors,
+        client_covariance=covariances, peer_covariance=covariances, client_seen=numbers, peer_seen=numbers,
+        client_shock=numbers, peer_shock=numbers, peer_error=sums, peer_failed=sums, client_as_peer=none,
+        peer_as_client=none, gram=gram, moment=gram @ start, blend=start, totals=np.zeros(TOTALS),
+    )  # fmt: skip
 
 
 def grown_tables(
@@ -232,16 +227,17 @@ def copied(tables: Tables) -> Tables:
 
     All are in the order of C, for which alone the loops are compiled once.
     """
-    return Tables(*(np.array(table, order="C") for table in tables))
+    return tables_from(tables._asdict())
 
 
 def tables_from(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Tables:
-    """Tables from arrays by name.
+    """Tables from copies of arrays by name.
 
     Raises:
         KeyError: One is missing.
     """
-    return copied(Tables(**{name: arrays[name] for name in Tables._fields}))
+    own: dict[str, Any] = {name: np.array(arrays[name], order="C") for name in Tables._fields}
+    return Tables(**own)
 
 
 def _places(names: Sequence[str], others: Sequence[str]) -> Integers:

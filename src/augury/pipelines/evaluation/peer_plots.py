@@ -16,7 +16,7 @@ def plot_periods(periods: dict[str, Any]) -> Any:
     Returns:
         A plotly figure, empty where outcomes are not known.
     """
-    rows = next(iter(periods["tables"].values()), [])
+    rows: list[dict[str, Any]] = next(iter(periods["tables"].values()), [])
     lines = {name: [row[name] for row in rows] for name in (rows[0] if rows else {}) if name.endswith("oracle's")}
     names = {"cost / oracle's": "model"}
     return _lines(
@@ -37,7 +37,7 @@ def plot_calibration(calibration: dict[str, Any]) -> Any:
     Returns:
         A plotly figure.
     """
-    rows = next(iter(calibration["tables"].values()), [])
+    rows: list[dict[str, Any]] = next(iter(calibration["tables"].values()), [])
     predicted = [row["predicted ms"] for row in rows]
     figure = _lines(
         "Predicted and measured latency",
