@@ -350,13 +350,10 @@ def replay(
             asked = 1
             order[0] = best
         chosen[r] = first + best
-        if logged[r] >= 0:
-            row = logged[r]
+        # One call: each is compiled by itself, which takes seconds
+        for q in range(1 if logged[r] >= 0 else asked):
+            row = logged[r] if logged[r] >= 0 else first + order[q]
             learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
-        else:
-            for q in range(asked):
-                row = first + order[q]
-                learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
 
 
 @compiled
