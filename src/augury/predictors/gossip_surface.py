@@ -151,6 +151,11 @@ class Surface:
             self._open[name] = open_booster(self.trees[name], f"'{name}'")
         return np.clip(sums_of_leaves(self._open[name], matrix), -LARGEST_LOG, LARGEST_LOG)
 
+    def miss(self, theory: Theory) -> Floats:
+        """Expected share that does not hear the message, row by row and without a bound; shape (rows,)."""
+        logs = np.mean([self.factors(name, theory.matrix) for name in self.miss_names], axis=0)
+        return np.asarray(np.clip(theory.miss * np.exp(logs), LEAST_MISS / 100, 1))
+
     def outcomes(self, theory: Theory, actions: int, bound: Bound, shift: Floats | float = 0.0) -> Outcomes:
         """Predict every action.
 

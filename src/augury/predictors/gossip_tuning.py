@@ -15,7 +15,7 @@ from augury.predictors.gossip_choice import Choice, choose
 from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, corrections_of
 from augury.predictors.gossip_outcomes import JUDGED, action_name, outcomes_on_grid
 from augury.predictors.gossip_states import OUTPUTS, PREDICTOR, SHARES, ActionGrid, GossipCost, complete_states
-from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, on_grid
+from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, on_grid, theory_of
 from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "specification.json"
@@ -107,14 +107,11 @@ class GossipTuner(PolicyPredictor):
         grid, own = self.specification.grid, self.specification
         known = rounds["fanout"].isin(grid.fanouts) & rounds["ttl"].isin(grid.ttls) & rounds["coverage"].notna()
         rounds = rounds[known]
-        plain = type(self)(
-            self.metadata, own.model_copy(update={"corrections": Corrections()}), self.surface.trees, self.onnx
-        )
-        if rounds.empty:
-            return plain
-        taken = grid.place(rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy())
-        miss = plain.outcomes(rounds).miss[np.arange(len(rounds)), taken]
-        found = corrections_of(rounds, miss, own.correction, now_ms)
+        found = Corrections()
+        if len(rounds):
+            states = self._validated(rounds)
+            taken = theory_of(states, rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), own.copy_ms)
+            found = corrections_of(rounds, self.surface.miss(taken), own.correction, now_ms)
         specification = own.model_copy(update={"corrections": found})
         return type(self)(self.metadata, specification, self.surface.trees, self.onnx, self.example)
 

@@ -40,7 +40,10 @@ def judge_coverage(
     floor = predictor.specification.cost.floor
     frame = predictions_holdout.sort_values("case", ignore_index=True)
     judged = frame[frame["loss"] <= judgement.most_loss]
-    suffixes = {"": "model", **{name: name.removeprefix("coverage_").removeprefix("baseline_") for name in _rules(frame)}}
+    suffixes = {
+        "": "model",
+        **{name: name.removeprefix("coverage_").removeprefix("baseline_") for name in _rules(frame)},
+    }
     metrics: dict[str, Any] = {}
     intervals: dict[str, list[float]] = {}
     for name, part in (("coverage_share", judged), ("coverage_share_reachable", judged[judged["reachable"]])):
