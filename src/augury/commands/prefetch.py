@@ -84,7 +84,7 @@ def _read(path: Path) -> Any:
 
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
-    readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+    readers: dict[str, Any] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
     if path.suffix not in readers:
         raise UserError(f"'{path}' must end with one of {', '.join(readers)}.")
     try:

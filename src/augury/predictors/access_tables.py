@@ -36,11 +36,11 @@ def find(keys: Any, stamps: Any, key: Any, now: Any) -> int:
 
 
 @numba.njit(error_model="numpy")
-def claim(keys: Any, stamps: Any, counts: Any, key: Any, now: Any) -> int:
+def claim(keys: Any, stamps: Any, counts: Any, key: Any, now: Any) -> Any:
     """A slot for a key that has none: an empty one of its set, or the one used longest ago."""
     sets = np.uint64(keys.shape[0] // WAYS - 1)
     base = np.int64((key >> np.uint64(17)) & sets) * WAYS
-    chosen = base
+    chosen: Any = base
     for way in range(base, base + WAYS):
         if keys[way] == np.uint64(0):
             chosen = way

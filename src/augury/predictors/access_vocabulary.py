@@ -10,7 +10,7 @@ from augury.predictors.access_tables import mixed
 
 
 @numba.njit(error_model="numpy")
-def _head(heads: Any, block: Any) -> int:
+def _head(heads: Any, block: Any) -> Any:
     return np.int64((mixed(block) >> np.uint64(8)) & np.uint64(heads.shape[0] - 1))
 
 

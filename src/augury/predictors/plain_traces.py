@@ -7,6 +7,7 @@ import pandas as pd
 
 from augury.errors import UserError
 from augury.predictors.access_blocks import block_numbers, numbered_by_appearance, permuted, unit_of
+from augury.predictors.access_columns import refuse_fractions
 from augury.predictors.prefetch_replay import Trace
 
 
@@ -58,10 +59,5 @@ def _whole(values: pd.Series, where: str) -> Any:
     missing = values.isna()
     if missing.any():
         raise UserError(f"{where} must not be missing; {int(missing.sum()):,} of {len(values):,} rows are.")
-    if values.dtype.kind in "iu" or str(values.dtype) in ("Int64", "UInt64"):
-        return values.to_numpy(np.int64)
-    numbers = pd.to_numeric(values, errors="coerce") if values.dtype.kind in "fO" else pd.Series(dtype=float)
-    if len(numbers) != len(values) or not (numbers % 1 == 0).all() or (numbers.abs() > 2**53).any():
-        example = values.iloc[0]
-        raise UserError(f"{where} must be whole numbers of 64 bits, not {values.dtype}, for example {example!r}.")
-    return numbers.to_numpy(np.int64)
+    refuse_fractions(values, where)
+    return values.astype("Int64").to_numpy(np.int64)

@@ -4,11 +4,7 @@ from typing import Any
 
 from augury.engines import is_spark
 from augury.errors import UserError
-
-DATASET = "prefetch.accesses"
-BLOCK, OBJECT, POSITION = "block", "object", "position"
-COLUMNS = ("trace", "ts", "req", "session", OBJECT, POSITION, BLOCK, "size", "nblocks")
-"""What is read; ``hit``, ``prefetched`` and ``policy`` are outcomes of whoever served, and no inputs."""
+from augury.predictors.access_columns import DATASET, WHOLE, refuse_fractions
 
 
 class Accesses:
@@ -33,18 +29,8 @@ class Accesses:
         """
         if not is_spark(data) and data.empty:
             raise UserError(f"{DATASET}: the table has no rows.")
-        for name in (BLOCK, POSITION, "req", "nblocks"):
-            if (
-                not is_spark(data)
-                and name in data
-                and data[name].dtype.kind not in "iu"
-                and str(data[name].dtype) not in ("Int64", "UInt64")
-            ):
-                kept = data[name].dropna()
-                if not len(kept) or kept.dtype.kind != "f" or (kept % 1 != 0).any() or (kept.abs() > 2**53).any():
-                    example = kept.iloc[0] if len(kept) else "nothing"
-                    raise UserError(
-                        f"{DATASET}: column '{name}' must be whole numbers of 64 bits, not {data[name].dtype}, for "
-                        f"example {example!r}."
-                    )
+        if not is_spark(data):
+            for name in WHOLE:
+                if name in data:
+                    refuse_fractions(data[name], f"{DATASET}: column '{name}'")
         return data

@@ -86,7 +86,7 @@ def record_accesses(collection: AccessCollection, seed: int) -> pd.DataFrame:
             drawn = [programs[number] for number in generator.integers(0, len(programs), collection.runs)]
             records = [Path(folder) / f"{trace}-{number}" for number in range(len(drawn))]
             with ThreadPoolExecutor(collection.parallel) as pool:
-                work = pool.map(lambda run: _run(*run, collection, folder), zip(drawn, records, strict=True))
+                work = pool.map(lambda run: _run(run[0], run[1], collection, folder), zip(drawn, records, strict=True))
                 list(tqdm(work, total=len(drawn), desc=trace, unit="run", mininterval=2))
             opens = pd.concat([_read(record, number) for number, record in enumerate(records)], ignore_index=True)
             traces.append(_accesses(opens, trace, key, collection))

@@ -11,7 +11,7 @@ from augury import engines
 from augury.errors import UserError
 from augury.parameters import Parameters, near_matches
 from augury.predictors.access_blocks import block_numbers, numbered_by_appearance, permuted, unit_of
-from augury.schemas.accesses import BLOCK, COLUMNS, DATASET, OBJECT, POSITION
+from augury.predictors.access_columns import BLOCK, COLUMNS, DATASET, OBJECT, POSITION, WHOLE, refuse_fractions
 
 TRAIN, HOLDOUT = "train", "holdout"
 ONE_TRACE, NO_OBJECT = "all", ""
@@ -67,7 +67,8 @@ def prepare_accesses(
             order, or too few accesses are left.
     """
     table, counts = read_accesses(accesses, source)
-    parts, traces = [], {}
+    parts: list[pd.DataFrame] = []
+    traces: dict[str, Any] = {}
     for name, rows in table.groupby("trace", sort=True):
         if source.most is not None:
             rows = rows.head(source.most)
@@ -145,6 +146,10 @@ def read_accesses(accesses: Any, source: AccessSource) -> tuple[pd.DataFrame, di
             f"{DATASET}: a Spark table has no order of rows, so it needs the column 'req', the number of the request "
             "within its trace (or prefetch.source.columns.req)."
         )
+    if not engines.is_spark(accesses):
+        for name in WHOLE:
+            if name in given:
+                refuse_fractions(accesses[given[name]], f"{DATASET}: column '{given[name]}'")
     by_object = BLOCK not in given
     position = nw.col(given[POSITION if by_object else BLOCK]).cast(nw.Int64)
     columns = [

@@ -87,7 +87,7 @@ def replay_holdout(
         "gate_us": sum(part.replayed.cache_seconds for part in judged) / served * 1e6,
         **_decision_times(predictor, next(iter(traces_of(features_accesses)))),
     }
-    columns = [name for name in predictions if not name.startswith("prefetch_")]
+    columns = [name for name in map(str, predictions) if not name.startswith("prefetch_")]
     return predictions[columns], _hits(hits, evaluation, seed), _prefetches(predictions, evaluation, seed), facts
 
 
@@ -143,9 +143,9 @@ def _decision_times(predictor: Prefetcher, trace: Trace) -> dict[str, float]:
 
 def _hits(hits: pd.DataFrame, evaluation: PolicyEvaluation, seed: int) -> dict[str, Any]:
     """hit@k over all accesses, of the mixture, each expert and the plain rules."""
-    names = [name.removesuffix("@1") for name in hits if name.endswith("@1")]
+    names = [name.removesuffix("@1") for name in map(str, hits) if name.endswith("@1")]
     others = [name for name in names if name != MODEL]
-    tables = []
+    tables: list[dict[str, Any]] = []
     worst = np.inf
     for trace, rows in [("(all)", hits), *hits.groupby("trace", sort=True)]:
         total = rows["n"].sum()
@@ -157,9 +157,7 @@ def _hits(hits: pd.DataFrame, evaluation: PolicyEvaluation, seed: int) -> dict[s
             for name in names
         )
     best = max(others, key=lambda name: hits[f"{name}@1"].sum())
-    statistics: dict[str, Callable[[Sums], Floats]] = {
-        f"hit_at_{k}": lambda sums, k=k: sums[f"{MODEL}@{k}"] / sums["n"] for k in SIZES
-    }
+    statistics: dict[str, Callable[[Sums], Floats]] = {f"hit_at_{k}": _hit_rate(k) for k in SIZES}
     statistics["hit_at_1_over_best_rule"] = lambda sums: (sums[f"{MODEL}@1"] - sums[f"{best}@1"]) / sums["n"]
     metrics, intervals = _measured(hits, statistics, evaluation, seed)
     return {
@@ -167,6 +165,10 @@ def _hits(hits: pd.DataFrame, evaluation: PolicyEvaluation, seed: int) -> dict[s
         "intervals": intervals,
         "tables": {"How often the next access was foreseen": tables},
     }
+
+
+def _hit_rate(size: int) -> Callable[[Sums], Floats]:
+    return lambda sums: sums[f"{MODEL}@{size}"] / sums["n"]
 
 
 def _prefetches(predictions: pd.DataFrame, evaluation: PolicyEvaluation, seed: int) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _prefetches(predictions: pd.DataFrame, evaluation: PolicyEvaluation, seed: i
         ),
     }
     metrics, intervals = _measured(predictions, statistics, evaluation, seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     slices = ["slice_trace", "slice_cache", "slice_delay"]
     columns = ["cost", plain, "prefetch_issued", "prefetch_used", "prefetch_accesses"]
     for keys, part in predictions.groupby(slices, sort=True):

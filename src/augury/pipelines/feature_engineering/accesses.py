@@ -48,7 +48,8 @@ def build_access_features(
     for delay in features.delays:
         if not 1 <= delay <= 64:
             raise UserError(f"Parameter 'prefetch.features.delays': {delay} must be from 1 to 64.")
-    parts, traces = [], {}
+    parts: list[pd.DataFrame] = []
+    traces: dict[str, Any] = {}
     for name, rows in primary_accesses.groupby("trace", sort=True):
         distinct = int(rows["block"].nunique())
         held = rows.loc[rows["part"] == "holdout", "place"]

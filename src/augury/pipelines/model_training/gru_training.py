@@ -129,7 +129,7 @@ def _run(tensors: dict[str, Any], codes: Any, state: Any) -> tuple[Any, Any]:
 
     inputs = torch.nn.functional.embedding(codes, tensors["embedding"])
     weights = [tensors[name] for name in WEIGHTS[1:5]]
-    return torch.gru(inputs, state, weights, True, 1, 0.0, False, False, True)  # type: ignore[call-overload,no-any-return]
+    return torch.gru(inputs, state, weights, True, 1, 0.0, False, False, True)
 
 
 def _epoch(

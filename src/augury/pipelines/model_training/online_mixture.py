@@ -168,7 +168,7 @@ def judge(
         misses = sum(between(history[:, :, MISSES], starts, stops) for history in found.totals.values())
         sums.append(np.column_stack([hits, stops - starts, misses]))
     fewest = min(len(part) for part in sums)
-    total = np.sum([part[:fewest] for part in sums], axis=0, dtype=np.float64)
+    total = np.asarray(np.stack([part[:fewest] for part in sums]).sum(axis=0), np.float64)
     return Judged(total[:, 0] / np.maximum(total[:, 1], 1), total[:, 2], total[:, 3])
 
 
@@ -189,7 +189,8 @@ def choose(
     changes: list[dict[str, Any]] = [{}, *model.candidates]
     models = [with_values(model, change) for change in changes]
     judged = [judge(own, folds, shares) for own in tqdm(models, desc="candidates", disable=len(models) == 1)]
-    tried, best = [], 0
+    tried: list[dict[str, Any]] = []
+    best = 0
     for number, (change, found) in enumerate(zip(changes, judged, strict=True)):
         gain = found.saving - judged[0].saving
         error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
