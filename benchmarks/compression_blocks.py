@@ -60,7 +60,9 @@ def judge(
         inside = (cases[LINK] == link).to_numpy()
         best = oracle[inside].sum()
         columns = {"table": found["cost_table"], "inline": found["cost"], "at_leisure": found["cost_at_leisure"]}
-        columns |= {name.removeprefix("cost_baseline_"): rules[name] for name in rules if name.startswith("cost_")}
+        columns |= {
+            name.removeprefix("cost_baseline_"): rules[name] for name in map(str, rules) if name.startswith("cost_")
+        }
         regrets = {name: float(values[inside].sum() / best - 1) for name, values in columns.items()}
         rows.append({"link_mbps": link, **regrets, "looked": float(found["looked"][inside].mean())})
     once = complete(crossed(blocks, Contexts(link_mbps=(1.0,))), predictor.specification.layout)

@@ -62,8 +62,8 @@ def read_versions(folder: Path) -> tuple[list[Version], pd.DataFrame | None]:
                 texts[int(number.split("_")[0]), int(Path(version).stem)] = handle.read()
     docs = pd.read_parquet(folder / "docs.parquet").sort_values(["ts", "doc"], ignore_index=True)
     versions = [
-        Version(int(row.ts) * 1000, str(row.file_id), "source", texts[int(row.file_id), int(row.version)])
-        for row in docs.itertuples()
+        Version(ts * 1000, str(file), "source", texts[file, version])
+        for ts, file, version in docs[["ts", "file_id", "version"]].to_numpy(dtype=np.int64).tolist()
     ]
     wrong = int((docs["bytes"].to_numpy() != np.array([len(version.content) for version in versions])).sum())
     if wrong:
@@ -92,7 +92,7 @@ def savings(predictor: NearDuplicateIndex, blocks: pd.DataFrame, pairs: pd.DataF
     predictions, facts = store_holdout(predictor, blocks, pairs)
     totals = {name: float(values.sum()) for name, values in predictions.items() if str(name).startswith("cost")}
     alone = totals["cost_baseline_zstd_alone"]
-    shares = {name.removeprefix("cost_baseline_"): total / alone for name, total in totals.items()}
+    shares = {str(name).removeprefix("cost_baseline_"): total / alone for name, total in totals.items()}
     return shares | {"bytes_saved_per_cpu_second": facts["bytes_saved_per_cpu_second"], "mb_zstd_alone": alone / 1e6}
 
 
@@ -121,7 +121,8 @@ def judge_chunks(versions: list[Version], docs: pd.DataFrame, path: Path) -> dic
     chunks = pd.read_parquet(path)
     texts = dict(zip(docs["doc"], (version.content for version in versions), strict=True))
     digests = [
-        digest_of(texts[row.doc][row.offset : row.offset + row.length], 1) for row in chunks.itertuples(index=False)
+        digest_of(texts[doc][offset : offset + length], 1)
+        for doc, offset, length in chunks[["doc", "offset", "length"]].to_numpy(dtype=np.int64).tolist()
     ]
     again = pd.DataFrame({"method": chunks["method"], "digest": digests}).duplicated().to_numpy()
     return {"chunks": len(chunks), "agreement": float((again == chunks["dup"].to_numpy().astype(bool)).mean())}

@@ -13,6 +13,7 @@ import os
 import sysconfig
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def signatures(blocks: list[bytes], few: list[bytes]) -> list[dict[str, Any]]:
     for hashes, sampling in ((128, 1), (128, 4), (128, 16), (256, 4), (256, 16)):
         recipe = SketchRecipe(hashes=hashes, sampling=sampling, least_sampling=sampling)
         sketch_blocks(blocks[:2], recipe)
-        own = len(blocks) / cpu_seconds(lambda recipe=recipe: sketch_blocks(blocks, recipe))
+        own = len(blocks) / cpu_seconds(partial(sketch_blocks, blocks, recipe))
         limits = limits_of(rates(np.array([len(block) for block in few]), recipe))
         kept = [
             np.unique(shingle_kernels.sampled_shingles(np.frombuffer(block, np.uint8), limit, np.uint64(0), 0))

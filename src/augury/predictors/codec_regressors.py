@@ -63,7 +63,7 @@ class CodecLayout(BaseModel):
         """Rows without a single statistic: of these, nothing can be predicted."""
         if not self.numbers:
             return np.zeros(len(table), dtype=bool)
-        return table[list(self.numbers)].isna().to_numpy().all(axis=1)
+        return np.asarray(table[list(self.numbers)].isna().all(axis=1), dtype=bool)
 
 
 def regression_targets(outcomes: Floats, sizes: Floats) -> Floats:

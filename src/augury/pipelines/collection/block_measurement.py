@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,8 @@ def _measure(
     data = np.frombuffer(block.content, dtype=np.uint8)
     size = len(data)
     # Statistics first: what a codec made of the block must not be known to them
-    statistics = sample_blocks(data, [0], [size]).iloc[0].to_dict()
-    shared = {
+    statistics = {str(name): value for name, value in sample_blocks(data, [0], [size]).iloc[0].items()}
+    shared: dict[str, Any] = {
         "ts": int(time.time() * 1000), "block": block.identifier, "lineage": block.lineage, **statistics,
         "sample_us": _sample_us(data, timing, overhead), "cpu_load": load, "policy": POLICY, "propensity": 1.0,
     }  # fmt: skip
@@ -97,10 +98,8 @@ def _measure(
             **shared,
             "codec": codec.name,
             "stored_bytes": len(packed),
-            "compress_us": shortest_us(lambda codec=codec: codec.compress(block.content), timing, overhead),
-            "decompress_us": shortest_us(
-                lambda codec=codec, packed=packed: codec.decompress(packed), timing, overhead
-            ),
+            "compress_us": shortest_us(partial(codec.compress, block.content), timing, overhead),
+            "decompress_us": shortest_us(partial(codec.decompress, packed), timing, overhead),
         }  # fmt: skip
 
 
@@ -175,7 +174,7 @@ def _compact(table: pd.DataFrame) -> pd.DataFrame:
     texts = ("block", "lineage", "magic", "codec", "policy")
     for name in table.columns:
         if name in counts:
-            table[name] = table[name].astype(counts[name])
+            table[name] = table[name].astype(np.dtype(counts[name]))
         elif name not in texts:
             values = table[name].to_numpy(np.float64)
             digits = 10.0 ** (3 - np.floor(np.log10(np.maximum(np.abs(values), 1e-3))))

@@ -93,7 +93,7 @@ def read_blocks(blocks: Any, source: BlockSource) -> WideBlocks:
     categories = tuple(name for name in source.categories if name in schema.names())
     if layout == "long":
         _require(names, ("block", "size", "codec", STORED, COMPRESS), "long")
-        outcomes = {names[role] for role in OUTCOMES if names[role]}
+        outcomes = {name for role in OUTCOMES if (name := names[role])}
         numbers, left_out = _statistics(source, numeric, schema.names(), names, outcomes)
         return _from_long(frame, source, names, numbers, categories, left_out)
     _require(names, ("size",), "wide")

@@ -72,7 +72,7 @@ def clean_blocks(found: WideBlocks, source: BlockSource) -> tuple[pd.DataFrame, 
     table = found.table
     read = len(table)
     table = table[table["size"].notna() & (table["size"] >= 1)]
-    kept, dropped = [found.codecs[0]], []
+    kept, dropped = [found.codecs[0]], list[str]()
     for codec in found.codecs[1:]:
         known = table[_columns(codec)].notna().all(axis=1) if _measured(table, codec) else pd.Series(False, table.index)
         (kept if len(table) and known.mean() >= source.least_share else dropped).append(codec)
@@ -92,13 +92,8 @@ def clean_blocks(found: WideBlocks, source: BlockSource) -> tuple[pd.DataFrame, 
         )
     numbers = [name for name in found.numbers if table[name].notna().any()]
     # 'none' needs no measurement
-    table = table.assign(
-        **{
-            outcome_column(kept[0], STORED): table["size"].astype("float64"),
-            outcome_column(kept[0], COMPRESS): 0.0,
-            outcome_column(kept[0], DECOMPRESS): 0.0,
-        }
-    )
+    nothing: dict[str, Any] = {outcome_column(kept[0], role): 0.0 for role in (COMPRESS, DECOMPRESS)}
+    table = table.assign(**{outcome_column(kept[0], STORED): table["size"].astype("float64")}, **nothing)
     if SAMPLE_US not in table:
         table[SAMPLE_US] = np.nan
     table["size"] = table["size"].astype("int64")

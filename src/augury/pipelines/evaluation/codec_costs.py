@@ -46,7 +46,7 @@ def replay_codecs(
         {
             "case": features_holdout["case"],
             "group": features_holdout["group"],
-            **{name: found[name] for name in ("cost", "choice", "cost_at_leisure", "choice_at_leisure", "looked")},
+            **found[["cost", "choice", "cost_at_leisure", "choice_at_leisure", "looked"]].to_dict("series"),
             "cost_oracle": costs.min(axis=1) * link / KB,
             "choice_oracle": names[costs.argmin(axis=1)],
             **{name: predictions_baselines[name] for name in predictions_baselines if name != "case"},

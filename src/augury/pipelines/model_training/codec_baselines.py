@@ -86,13 +86,13 @@ def predict_codec_baselines(
     }
     for name in _rules(layout, baselines):
         scores, looks = _scores(features_train, name, baselines)
-        asked, spent = _scores(features_holdout, name, baselines)
+        asked, cost_of_asking = _scores(features_holdout, name, baselines)
         probe = layout.codecs.index(baselines.probe) if name == "probe" else -1
         limits = _limits(scores, looks, train, totals, contexts, baselines.thresholds, probe)
         limit = np.array([limits[min(limits, key=lambda known: abs(np.log(known / each)))] for each in link])
         # Where the table chooses the probe itself, its result is used
         looked = np.isfinite(limit) & ((table != probe) | (asked > limit))
-        found[name] = np.where(asked > limit, 0, table), spent * looked
+        found[name] = np.where(asked > limit, 0, table), cost_of_asking * looked
     rows, names = np.arange(len(costs)), np.array(layout.codecs, dtype=object)
     columns: dict[str, Any] = {"case": features_holdout["case"].to_numpy()}
     for name, (choice, spent) in found.items():
@@ -118,10 +118,11 @@ def _scores(table: pd.DataFrame, rule: str, baselines: CodecBaselines) -> tuple[
     """What a rule looks at, and what that takes (us); each of shape ``(rows,)``."""
     if rule == "probe":
         stored = table[outcome_column(baselines.probe, STORED)] / table[SIZE]
-        return stored.to_numpy(np.float64), table[outcome_column(baselines.probe, COMPRESS)].to_numpy(np.float64)
+        took = table[outcome_column(baselines.probe, COMPRESS)]
+        return np.asarray(stored, dtype=np.float64), np.asarray(took, dtype=np.float64)
     look = table[SAMPLE_US] if SAMPLE_US in table else pd.Series(np.nan, index=table.index)
-    spent = look.fillna(baselines.sample_us).to_numpy(np.float64) * baselines.entropy_share
-    return table[baselines.entropy].fillna(0).to_numpy(np.float64), spent
+    spent = np.asarray(look.fillna(baselines.sample_us), dtype=np.float64) * baselines.entropy_share
+    return np.asarray(table[baselines.entropy].fillna(0), dtype=np.float64), spent
 
 
 def _limits(

@@ -169,7 +169,7 @@ def blocks_of(table: pd.DataFrame, layout: CodecLayout, model: CompressionModel)
         outcome_array(table, layout.codecs),
         table[SIZE].to_numpy(np.float64),
         groups,
-        looks.fillna(model.gates.sample_us).to_numpy(np.float64) + model.gates.decision_us,
+        np.asarray(looks.fillna(model.gates.sample_us), dtype=np.float64) + model.gates.decision_us,
     )
 
 

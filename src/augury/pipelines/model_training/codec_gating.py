@@ -130,7 +130,7 @@ def lower_bound(saved: Floats, groups: npt.NDArray[np.intp], certainty: float) -
     Returns:
         The lower end; minus infinity with fewer than two lineages.
     """
-    sums: Sequence[float] | Floats = np.bincount(groups, weights=saved)
+    sums: Sequence[float] | Floats = np.bincount(groups, weights=saved).astype(np.float64)
     many = len(sums)
     if many < 2:
         return -math.inf
