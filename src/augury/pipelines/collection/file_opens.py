@@ -1,7 +1,6 @@
 """Record which files real programs open, as accesses of pseudonymous objects: Python's own tools and imports."""
 
 import hashlib
-import os
 import secrets
 import subprocess
 import sys
@@ -101,14 +100,12 @@ def pseudonym(text: str, key: bytes) -> str:
 def _run(program: list[str], record: Path, collection: AccessCollection, folder: str) -> None:
     paths = sysconfig.get_paths()
     told = (part.replace(LIBRARY, paths["stdlib"]).replace(PACKAGES, paths["purelib"]) for part in program)
-    command = [sys.executable, str(WORKER), str(record), *told]
     # Compiled files go elsewhere: a recording must not change what is recorded
-    environment = os.environ | {"PYTHONPYCACHEPREFIX": folder} if "compileall" in program else dict(os.environ)
+    elsewhere = ["-X", f"pycache_prefix={folder}"] if "compileall" in program else []
+    command = [sys.executable, *elsewhere, str(WORKER), str(record), *told]
     named = " ".join(program)
     try:
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=collection.timeout_s
-        )
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=collection.timeout_s)
     except subprocess.TimeoutExpired:
         raise UserError(
             f"prefetch.collection: '{named}' ran longer than {collection.timeout_s:g} s "

@@ -5,20 +5,6 @@ from collections.abc import Collection
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.collection import (
-    block_measurement,
-    block_sketches,
-    dictionary_measurement,
-    file_opens,
-    gossip_rounds,
-    interaction_simulation,
-    labelled_text_simulation,
-    pdf_jobs,
-    peer_simulation,
-    query_lab,
-    query_replay,
-    waste_simulation,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -28,6 +14,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """Run real PDF jobs and record their peak memory."""
+    from augury.pipelines.collection import pdf_jobs
+
     return Pipeline(
         [
             Node(
@@ -56,6 +44,8 @@ def pdf_memory() -> Pipeline:
 
 def query_cost() -> Pipeline:
     """Execute real queries and record their cost; then replay them as the traffic of some weeks."""
+    from augury.pipelines.collection import query_lab, query_replay
+
     return Pipeline(
         [
             Node(
@@ -84,6 +74,8 @@ def query_cost() -> Pipeline:
 
 def food_waste() -> Pipeline:
     """Simulate households that buy, eat and waste, with the probability that nature used."""
+    from augury.pipelines.collection import waste_simulation
+
     return Pipeline(
         [
             Node(
@@ -100,6 +92,8 @@ def food_waste() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """Invent texts about the subjects of a classification, with codes that are wrong at a known rate."""
+    from augury.pipelines.collection import labelled_text_simulation
+
     return Pipeline(
         [
             Node(
@@ -116,6 +110,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """Simulate users whose taste drifts among items that come and are popular or not."""
+    from augury.pipelines.collection import interaction_simulation
+
     return Pipeline(
         [
             Node(
@@ -132,6 +128,8 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """Run real codecs on blocks of real files; and train dictionaries for small ones."""
+    from augury.pipelines.collection import block_measurement, dictionary_measurement
+
     return Pipeline(
         [
             Node(
@@ -154,6 +152,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Make versions of real files, and measure what deltas between them take; their content is not kept."""
+    from augury.pipelines.collection import block_sketches
+
     return Pipeline(
         [
             Node(
@@ -170,6 +170,8 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """Run real programs and record which files they open."""
+    from augury.pipelines.collection import file_opens
+
     return Pipeline(
         [
             Node(
@@ -186,6 +188,8 @@ def prefetch() -> Pipeline:
 
 def peer_selection() -> Pipeline:
     """Simulate a network of low rank with noise, drift, time-outs, and nodes that come and go."""
+    from augury.pipelines.collection import peer_simulation
+
     return Pipeline(
         [
             Node(
@@ -202,6 +206,8 @@ def peer_selection() -> Pipeline:
 
 def gossip_tuning() -> Pipeline:
     """Play gossip in simulated networks: logged rounds, and states in which every action is played."""
+    from augury.pipelines.collection import gossip_rounds
+
     return Pipeline(
         [
             Node(

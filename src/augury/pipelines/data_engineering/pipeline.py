@@ -5,21 +5,6 @@ from collections.abc import Collection
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.data_engineering import (
-    accesses,
-    boundary_sampling,
-    gossip_rounds,
-    interactions,
-    labelled_texts,
-    measured_blocks,
-    pdf_jobs,
-    peer_fetches,
-    purchases,
-    query_log,
-    query_sources,
-    sketched_blocks,
-    zero_cost,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -29,6 +14,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """Finished jobs, split by file."""
+    from augury.pipelines.data_engineering import pdf_jobs
+
     return Pipeline(
         [
             Node(
@@ -45,6 +32,8 @@ def pdf_memory() -> Pipeline:
 
 def query_cost() -> Pipeline:
     """One canonical log, labelled, filtered, split by time; only the training days are sampled."""
+    from augury.pipelines.data_engineering import boundary_sampling, query_log, query_sources, zero_cost
+
     return Pipeline(
         [
             Node(
@@ -79,6 +68,8 @@ def query_cost() -> Pipeline:
 
 def food_waste() -> Pipeline:
     """Purchases whose fate had time to show, split by time."""
+    from augury.pipelines.data_engineering import purchases
+
     return Pipeline(
         [
             Node(
@@ -95,6 +86,8 @@ def food_waste() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """Texts with all codes that follow from theirs, split so that near-duplicates stay together."""
+    from augury.pipelines.data_engineering import labelled_texts
+
     return Pipeline(
         [
             Node(
@@ -111,6 +104,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """Pairs of user and item, weighted, and split by time."""
+    from augury.pipelines.data_engineering import interactions
+
     return Pipeline(
         [
             Node(
@@ -127,6 +122,8 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """Blocks on which every codec was measured, split by lineage."""
+    from augury.pipelines.data_engineering import measured_blocks
+
     return Pipeline(
         [
             Node(
@@ -143,6 +140,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Sketched blocks and measured pairs, split by lineage."""
+    from augury.pipelines.data_engineering import sketched_blocks
+
     return Pipeline(
         [
             Node(
@@ -159,6 +158,8 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """Accesses as numbered blocks in their order, divided in time."""
+    from augury.pipelines.data_engineering import accesses
+
     return Pipeline(
         [
             Node(
@@ -175,6 +176,8 @@ def prefetch() -> Pipeline:
 
 def peer_selection() -> Pipeline:
     """Candidates of valid requests, split by time."""
+    from augury.pipelines.data_engineering import peer_fetches
+
     return Pipeline(
         [
             Node(
@@ -191,6 +194,8 @@ def peer_selection() -> Pipeline:
 
 def gossip_tuning() -> Pipeline:
     """Observed rounds and evaluated states, split by network."""
+    from augury.pipelines.data_engineering import gossip_rounds
+
     return Pipeline(
         [
             Node(

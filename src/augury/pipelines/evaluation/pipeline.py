@@ -6,52 +6,6 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.evaluation import (
-    binary,
-    binary_plots,
-    binary_predictions,
-    binary_report,
-    cache_misses,
-    codec_accuracy,
-    codec_costs,
-    contributions,
-    delta_costs,
-    event_days,
-    fairness,
-    fold_stability,
-    gates,
-    gathered_metrics,
-    gossip_costs,
-    gossip_coverage,
-    gossip_plots,
-    known_truth,
-    multilabel,
-    multilabel_plots,
-    multilabel_predictions,
-    multilabel_report,
-    multilabel_table_plots,
-    near_duplicates,
-    peer_costs,
-    peer_off_policy,
-    peer_plots,
-    policies,
-    policy_choices,
-    policy_plots,
-    policy_report,
-    prefetch_plots,
-    ranking,
-    ranking_plots,
-    ranking_predictions,
-    ranking_report,
-    regression,
-    regression_plots,
-    regression_predictions,
-    regression_report,
-    training_curves,
-    training_shift,
-    validation_plots,
-    weak_slices,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -89,6 +43,8 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """A chooser of codecs, by what its choices cost; and its regressors and dictionaries in themselves."""
+    from augury.pipelines.evaluation import codec_accuracy, codec_costs, training_curves
+
     judged = ["params:evaluation", "params:seed"]
     own = [
         Node(
@@ -130,6 +86,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Bytes that the held-out blocks take, and the pairs that are found among them."""
+    from augury.pipelines.evaluation import delta_costs, near_duplicates
+
     own = [
         Node(
             delta_costs.store_holdout,
@@ -178,6 +136,8 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """Prefetching, judged by what a cache misses."""
+    from augury.pipelines.evaluation import cache_misses, prefetch_plots
+
     own = [
         Node(
             cache_misses.replay_holdout,
@@ -194,6 +154,8 @@ def prefetch() -> Pipeline:
 
 def peer_selection() -> Pipeline:
     """A policy that is judged by the latency of the peers it takes; and what its log tells of others."""
+    from augury.pipelines.evaluation import peer_costs, peer_off_policy, peer_plots
+
     judged = ["predictor", "features_candidates", "params:judgement"]
     own = [
         Node(
@@ -240,6 +202,8 @@ def peer_selection() -> Pipeline:
 
 def gossip_tuning() -> Pipeline:
     """What the tuner's choices come to in held-out networks."""
+    from augury.pipelines.evaluation import gossip_costs, gossip_coverage, gossip_plots
+
     own = [
         Node(
             gossip_costs.predict_gossip_holdout,
@@ -299,6 +263,8 @@ def gossip_tuning() -> Pipeline:
 
 def _bounded_regression() -> list[Node]:
     """Judgement of any bounded regression; instantiated once per namespace."""
+    from augury.pipelines.evaluation import regression, regression_plots, regression_predictions, regression_report
+
     judged = ["predictions_holdout", "params:evaluation"]
     return [
         Node(
@@ -393,6 +359,8 @@ def _binary(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
+    from augury.pipelines.evaluation import binary_plots, binary_report
+
     curves = _curves() | {"routing": binary_plots.plot_routing, "cost": binary_plots.plot_cost}
     plots = (*curves, "reliability", "baselines", "slices", "importances")
     return [
@@ -411,6 +379,20 @@ def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
+    from augury.pipelines.evaluation import (
+        binary_report,
+        contributions,
+        event_days,
+        fairness,
+        fold_stability,
+        gates,
+        gathered_metrics,
+        known_truth,
+        training_shift,
+        validation_plots,
+        weak_slices,
+    )
+
     judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
     parts = ("truth", "days", "weak_slices", "folds", "fairness", "shift")
     curves = _curves() | {"confusion": validation_plots.plot_confusion}
@@ -494,6 +476,14 @@ def _validation(shown_reports: tuple[str, ...]) -> list[Node]:
 
 def _multilabel() -> list[Node]:
     """Judgement of any classifier of texts into codes; instantiated once per namespace."""
+    from augury.pipelines.evaluation import (
+        multilabel,
+        multilabel_plots,
+        multilabel_predictions,
+        multilabel_report,
+        multilabel_table_plots,
+    )
+
     judged = ["predictions_holdout", "features_codes"]
     shown = ("data", "features", "training")
     of_predictions = {
@@ -599,6 +589,8 @@ def _ranking(shown_reports: tuple[str, ...]) -> list[Node]:
     Args:
         shown_reports: Reports of earlier stages that get a section of the page.
     """
+    from augury.pipelines.evaluation import ranking, ranking_plots, ranking_predictions, ranking_report
+
     plots = ("baselines", "sizes", "ranks", "popularity", "slices", "curves")
     return [
         Node(
@@ -689,6 +681,8 @@ def _policies(
         shown: Reports of earlier stages that get a section of the page.
         plots: Further figures ``plot_<name>``.
     """
+    from augury.pipelines.evaluation import gathered_metrics, policies, policy_choices, policy_plots, policy_report
+
     parts = ("choices", *parts)
     return [
         *own,
@@ -748,6 +742,8 @@ def _policies(
 
 def _curves() -> dict[str, Callable[..., Any]]:
     """Plots of the predictions themselves that every binary predictor has."""
+    from augury.pipelines.evaluation import binary_plots
+
     return {
         "roc": binary_plots.plot_roc,
         "precision_recall": binary_plots.plot_precision_recall,
@@ -762,6 +758,8 @@ def _binary_metrics(metrics: str) -> list[Node]:
     Args:
         metrics: Name of the metrics mapping.
     """
+    from augury.pipelines.evaluation import binary, binary_predictions
+
     judged = ["predictions_holdout", "report_facts", "params:evaluation", "params:seed"]
     return [
         Node(
@@ -788,6 +786,8 @@ def _binary_plots(curves: dict[str, Callable[..., Any]]) -> list[Node]:
     Args:
         curves: Name -> plot of the predictions at their operating points.
     """
+    from augury.pipelines.evaluation import binary_plots
+
     drawn: dict[str, tuple[Callable[..., Any], str]] = {
         "reliability": (binary_plots.plot_reliability, "predictions_holdout"),
         "baselines": (binary_plots.plot_baselines, "report_baselines"),
@@ -837,10 +837,14 @@ def _binary_report(function: Callable[..., str], output: str, reports: tuple[str
 
 
 def _judge() -> Node:
+    from augury.pipelines.evaluation import gates
+
     return Node(gates.judge, inputs=["report_metrics", "params:gates"], outputs="report_gates", name="judge")
 
 
 def _plot_importances() -> Node:
+    from augury.pipelines.evaluation import regression_report
+
     return Node(
         regression_report.plot_trained_importances,
         inputs="report_training",
@@ -850,10 +854,14 @@ def _plot_importances() -> Node:
 
 
 def _plot_curves() -> Node:
+    from augury.pipelines.evaluation import training_curves
+
     return Node(training_curves.plot_curves, inputs="curves", outputs="plot_curves", name="plot_curves")
 
 
 def _enforce_gates() -> Node:
+    from augury.pipelines.evaluation import gates
+
     return Node(
         gates.enforce_gates,
         inputs=["report_gates", "params:gates", "report"],

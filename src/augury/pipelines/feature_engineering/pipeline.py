@@ -5,21 +5,6 @@ from collections.abc import Collection
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.feature_engineering import (
-    accesses,
-    feature_parity,
-    gossip_rounds,
-    interactions,
-    labelled_texts,
-    measured_blocks,
-    pdf_jobs,
-    peer_fetches,
-    purchases,
-    query_history,
-    query_keys,
-    query_log,
-    sketched_blocks,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -29,6 +14,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """Physical features of each job."""
+    from augury.pipelines.feature_engineering import pdf_jobs
+
     return Pipeline(
         [
             Node(
@@ -45,6 +32,8 @@ def pdf_memory() -> Pipeline:
 
 def query_cost() -> Pipeline:
     """What each text says, and what was known on its day of its user, tables and template."""
+    from augury.pipelines.feature_engineering import feature_parity, query_history, query_keys, query_log
+
     return Pipeline(
         [
             Node(
@@ -91,6 +80,8 @@ def query_cost() -> Pipeline:
 
 def food_waste() -> Pipeline:
     """What was known of each item and its household when it was bought."""
+    from augury.pipelines.feature_engineering import purchases
+
     return Pipeline(
         [
             Node(
@@ -107,6 +98,8 @@ def food_waste() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """Tokens, and the codes that there are texts enough for."""
+    from augury.pipelines.feature_engineering import labelled_texts
+
     return Pipeline(
         [
             Node(
@@ -123,6 +116,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """The weighted matrix, and the negatives that the sampled protocol compares with."""
+    from augury.pipelines.feature_engineering import interactions
+
     return Pipeline(
         [
             Node(
@@ -139,6 +134,8 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """Training blocks; and held-out blocks in every context."""
+    from augury.pipelines.feature_engineering import measured_blocks
+
     return Pipeline(
         [
             Node(
@@ -155,6 +152,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Blocks in the order in which they were stored."""
+    from augury.pipelines.feature_engineering import sketched_blocks
+
     return Pipeline(
         [
             Node(
@@ -177,6 +176,8 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """Windows of the held-out part, each a case."""
+    from augury.pipelines.feature_engineering import accesses
+
     return Pipeline(
         [
             Node(
@@ -193,6 +194,8 @@ def prefetch() -> Pipeline:
 
 def peer_selection() -> Pipeline:
     """Held-out requests as cases, with their candidates beside them."""
+    from augury.pipelines.feature_engineering import peer_fetches
+
     return Pipeline(
         [
             Node(
@@ -209,6 +212,8 @@ def peer_selection() -> Pipeline:
 
 def gossip_tuning() -> Pipeline:
     """Rounds to learn from, and held-out cases."""
+    from augury.pipelines.feature_engineering import gossip_rounds
+
     return Pipeline(
         [
             Node(

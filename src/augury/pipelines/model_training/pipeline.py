@@ -5,26 +5,6 @@ from collections.abc import Collection
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.model_training import (
-    boosted_classifier,
-    boosted_pair,
-    boosted_trees,
-    codec_baselines,
-    codec_choice,
-    collaborative_filtering,
-    gossip_baselines,
-    gossip_validation,
-    minhash_lsh,
-    online_mixture,
-    peer_selector,
-    query_baselines,
-    recommender_baselines,
-    regression_baselines,
-    response_surface,
-    tabular_baselines,
-    text_baselines,
-    text_classifier,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -34,6 +14,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """Prior, trees and margins; and the naive rules they are compared with."""
+    from augury.pipelines.model_training import boosted_trees, regression_baselines
+
     return Pipeline(
         [
             Node(
@@ -64,6 +46,8 @@ def pdf_memory() -> Pipeline:
 
 def query_cost() -> Pipeline:
     """Classifier, regression beside it, calibration, operating points; and the rules they have to beat."""
+    from augury.pipelines.model_training import boosted_classifier, query_baselines
+
     return Pipeline(
         [
             Node(
@@ -104,6 +88,8 @@ def query_cost() -> Pipeline:
 
 def food_waste() -> Pipeline:
     """Classifier and regressor of days, calibrated forward in time; and the models that they have to beat."""
+    from augury.pipelines.model_training import boosted_pair, tabular_baselines
+
     return Pipeline(
         [
             Node(
@@ -136,6 +122,8 @@ def food_waste() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """The classifier of texts; and the rules that it has to beat."""
+    from augury.pipelines.model_training import text_baselines, text_classifier
+
     return Pipeline(
         [
             Node(
@@ -178,6 +166,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """The recommender; and the ones that it has to beat."""
+    from augury.pipelines.model_training import collaborative_filtering, recommender_baselines
+
     return Pipeline(
         [
             Node(
@@ -218,6 +208,8 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """The chooser of codecs; and the rules that it has to beat."""
+    from augury.pipelines.model_training import codec_baselines, codec_choice
+
     return Pipeline(
         [
             Node(
@@ -255,6 +247,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Bands, threshold and rules of deltas, and the index of the training's blocks."""
+    from augury.pipelines.model_training import minhash_lsh
+
     return Pipeline(
         [
             Node(
@@ -281,6 +275,8 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """The online mixture, its gate, and a GRU where it is asked for."""
+    from augury.pipelines.model_training import online_mixture
+
     return Pipeline(
         [
             Node(
@@ -308,6 +304,8 @@ def prefetch() -> Pipeline:
 
 def peer_selection() -> Pipeline:
     """The selector that lived through the training period; and the plain rules that did, and went on."""
+    from augury.pipelines.model_training import peer_selector
+
     return Pipeline(
         [
             Node(
@@ -331,6 +329,8 @@ def peer_selection() -> Pipeline:
 
 def gossip_tuning() -> Pipeline:
     """The response surface; its folds; and the rules that it has to beat."""
+    from augury.pipelines.model_training import gossip_baselines, gossip_validation, response_surface
+
     return Pipeline(
         [
             Node(

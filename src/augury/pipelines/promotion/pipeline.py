@@ -5,7 +5,6 @@ from collections.abc import Collection
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.promotion import binary, decision, multilabel, policies, ranking, regression
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -15,6 +14,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """Which model's memory estimates are closer."""
+    from augury.pipelines.promotion import regression
+
     nodes = [
         Node(
             regression.decide_regression,
@@ -47,6 +48,8 @@ def food_waste() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """Which model gives texts better codes."""
+    from augury.pipelines.promotion import multilabel
+
     nodes = [
         Node(
             multilabel.decide_multilabel,
@@ -61,6 +64,8 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """Which model puts what users turn to higher on their lists."""
+    from augury.pipelines.promotion import ranking
+
     nodes = [
         Node(
             ranking.decide_ranking,
@@ -110,6 +115,8 @@ def gossip_tuning() -> Pipeline:
 
 def _binary(predictor: str) -> Pipeline:
     """Promotion of any binary predictor that scores a feature table."""
+    from augury.pipelines.promotion import binary
+
     nodes = [
         Node(
             binary.decide_binary,
@@ -137,6 +144,8 @@ def _policy_promotion(predictor: str, tables: tuple[str, ...] = ()) -> Pipeline:
         predictor: Its namespace.
         tables: Further datasets that ``replay`` takes under their own names.
     """
+    from augury.pipelines.promotion import policies
+
     nodes = [
         Node(
             policies.decide_policies,
@@ -158,6 +167,8 @@ def _policy_promotion(predictor: str, tables: tuple[str, ...] = ()) -> Pipeline:
 
 
 def _carry_out() -> list[Node]:
+    from augury.pipelines.promotion import decision
+
     return [
         Node(decision.carry_out, inputs="report_promotion", outputs="promotion", name="carry_out_promotion"),
         Node(

@@ -6,20 +6,6 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from augury.pipelines.assembly import assemble
-from augury.pipelines.tuning import (
-    boosted_classifier_search,
-    boosted_pair_search,
-    boosted_trees_search,
-    codec_choice_search,
-    minhash_search,
-    peer_search,
-    prefetch_search,
-    recommender_search,
-    response_surface_search,
-    text_search,
-    tuning_plots,
-    tuning_report,
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
@@ -29,6 +15,8 @@ def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
 
 def food_waste() -> Pipeline:
     """The classifier of the pair."""
+    from augury.pipelines.tuning import boosted_pair_search
+
     return _tuning(
         "food_waste",
         boosted_pair_search.tune_waste,
@@ -38,11 +26,15 @@ def food_waste() -> Pipeline:
 
 def pdf_memory() -> Pipeline:
     """The recipe in force."""
+    from augury.pipelines.tuning import boosted_trees_search
+
     return _tuning("pdf_memory", boosted_trees_search.tune_bounded_regression, ["features_train", "report_features"])
 
 
 def query_cost() -> Pipeline:
     """The classifier's trees."""
+    from augury.pipelines.tuning import boosted_classifier_search
+
     return _tuning(
         "query_cost",
         boosted_classifier_search.tune_query_cost,
@@ -52,6 +44,8 @@ def query_cost() -> Pipeline:
 
 def taxonomy() -> Pipeline:
     """A member of the text classifier."""
+    from augury.pipelines.tuning import text_search
+
     return _tuning(
         "taxonomy",
         text_search.tune_taxonomy,
@@ -61,11 +55,15 @@ def taxonomy() -> Pipeline:
 
 def recommendation() -> Pipeline:
     """A recommender, or the members of a blend."""
+    from augury.pipelines.tuning import recommender_search
+
     return _tuning("recommendation", recommender_search.tune_recommender, ["features_matrix", "primary_items"])
 
 
 def compression() -> Pipeline:
     """The regressors of the chooser."""
+    from augury.pipelines.tuning import codec_choice_search
+
     return _tuning(
         "compression",
         codec_choice_search.tune_codec_choice,
@@ -75,6 +73,8 @@ def compression() -> Pipeline:
 
 def deduplication() -> Pipeline:
     """Sketch, bands and threshold."""
+    from augury.pipelines.tuning import minhash_search
+
     return _tuning(
         "deduplication",
         minhash_search.tune_near_duplicates,
@@ -84,16 +84,22 @@ def deduplication() -> Pipeline:
 
 def prefetch() -> Pipeline:
     """The mixture and its gate."""
+    from augury.pipelines.tuning import prefetch_search
+
     return _tuning("prefetch", prefetch_search.tune_prefetch, ["features_accesses"])
 
 
 def peer_selection() -> Pipeline:
     """How fast the selector learns and forgets."""
+    from augury.pipelines.tuning import peer_search
+
     return _tuning("peer_selection", peer_search.tune_peer_selection, ["features_train"])
 
 
 def gossip_tuning() -> Pipeline:
     """The trees of the missed share."""
+    from augury.pipelines.tuning import response_surface_search
+
     return _tuning("gossip_tuning", response_surface_search.tune_gossip, ["features_rounds"])
 
 
@@ -108,6 +114,8 @@ def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
     Returns:
         The pipeline.
     """
+    from augury.pipelines.tuning import tuning_plots, tuning_report
+
     return Pipeline(
         [
             Node(
