@@ -275,7 +275,7 @@ def test_the_page_holds_all_parts_and_gates() -> None:
     )
     for text in (
         "saved of the best rule",
-        "hit_at_1",
+        "hit at 1",
         ">77<",
         "4,321",
         "zstd-3",
