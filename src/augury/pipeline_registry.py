@@ -9,12 +9,10 @@ from importlib import import_module
 
 from kedro.pipeline import Pipeline
 
+from augury.pipelines.assembly import PREDICTORS
+
 TRAINING = ("data_engineering", "feature_engineering", "model_training", "evaluation")
 STAGES = ("collection", *TRAINING, "tuning", "promotion", "inference", "monitoring")
-PREDICTORS = (
-    *("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation"),
-    *("compression", "deduplication", "prefetch", "peer_selection", "gossip_tuning"),
-)
 
 _wanted: frozenset[str] = frozenset()
 """Predictors whose pipelines are registered; empty: all."""

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from augury.pipeline_registry import PREDICTORS, STAGES
+from augury.pipeline_registry import STAGES
+from augury.pipelines.assembly import PREDICTORS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

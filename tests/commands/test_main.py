@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from augury.__main__ import cli
-from augury.pipeline_registry import PREDICTORS
+from augury.pipelines.assembly import PREDICTORS
 
 
 @pytest.mark.parametrize(

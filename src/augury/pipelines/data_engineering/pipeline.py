@@ -9,7 +9,7 @@ from augury.pipelines.assembly import assemble
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Data engineering of all predictors, or of those that are named; one namespace each."""
-    return assemble(PREDICTORS, predictors)
+    return assemble(globals(), predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -208,17 +208,3 @@ def gossip_tuning() -> Pipeline:
         namespace="gossip_tuning",
         tags="data_engineering",
     )
-
-
-PREDICTORS = (
-    pdf_memory,
-    query_cost,
-    food_waste,
-    taxonomy,
-    recommendation,
-    compression,
-    deduplication,
-    prefetch,
-    peer_selection,
-    gossip_tuning,
-)

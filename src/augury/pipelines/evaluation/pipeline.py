@@ -10,7 +10,7 @@ from augury.pipelines.assembly import assemble
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Evaluation of all predictors, or of those that are named; one namespace each."""
-    return assemble(PREDICTORS, predictors)
+    return assemble(globals(), predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -868,17 +868,3 @@ def _enforce_gates() -> Node:
         outputs=None,
         name="enforce_gates",
     )
-
-
-PREDICTORS = (
-    pdf_memory,
-    query_cost,
-    food_waste,
-    taxonomy,
-    recommendation,
-    compression,
-    deduplication,
-    prefetch,
-    peer_selection,
-    gossip_tuning,
-)

@@ -4,12 +4,8 @@ from collections.abc import Collection
 
 from kedro.pipeline import Node, Pipeline
 
+from augury.pipelines.assembly import PREDICTORS
 from augury.pipelines.inference import new_rows
-
-PREDICTORS = (
-    *("pdf_memory", "query_cost", "food_waste", "taxonomy", "recommendation"),
-    *("compression", "deduplication", "prefetch", "peer_selection", "gossip_tuning"),
-)
 
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:

@@ -9,7 +9,7 @@ from augury.pipelines.assembly import assemble
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Model training of all predictors, or of those that are named; one namespace each."""
-    return assemble(PREDICTORS, predictors)
+    return assemble(globals(), predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -377,17 +377,3 @@ def gossip_tuning() -> Pipeline:
         namespace="gossip_tuning",
         tags=["model_training", "tracked"],
     )
-
-
-PREDICTORS = (
-    pdf_memory,
-    query_cost,
-    food_waste,
-    taxonomy,
-    recommendation,
-    compression,
-    deduplication,
-    prefetch,
-    peer_selection,
-    gossip_tuning,
-)

@@ -10,7 +10,7 @@ from augury.pipelines.monitoring import alarms, feature_drift, replay, replay_pl
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Monitoring of all predictors, or of those that are named; one namespace each."""
-    return assemble((query_cost,), predictors)
+    return assemble(globals(), predictors)
 
 
 def query_cost() -> Pipeline:

@@ -9,7 +9,7 @@ from augury.pipelines.assembly import assemble
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Promotion of all predictors, or of those that are named; one namespace each."""
-    return assemble(PREDICTORS, predictors)
+    return assemble(globals(), predictors)
 
 
 def pdf_memory() -> Pipeline:
@@ -178,17 +178,3 @@ def _carry_out() -> list[Node]:
             name="enforce_promotion",
         ),
     ]
-
-
-PREDICTORS = (
-    pdf_memory,
-    query_cost,
-    food_waste,
-    taxonomy,
-    recommendation,
-    compression,
-    deduplication,
-    prefetch,
-    peer_selection,
-    gossip_tuning,
-)

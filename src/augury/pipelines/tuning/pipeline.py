@@ -10,7 +10,7 @@ from augury.pipelines.assembly import assemble
 
 def create_pipeline(predictors: Collection[str] = ()) -> Pipeline:
     """Tuning of all predictors, or of those that are named; one namespace each."""
-    return assemble(PREDICTORS, predictors)
+    return assemble(globals(), predictors)
 
 
 def food_waste() -> Pipeline:
@@ -162,17 +162,3 @@ def _tuning(namespace: str, tune: Any, rows: list[str]) -> Pipeline:
         namespace=namespace,
         tags=["tuning", "tracked"],
     )
-
-
-PREDICTORS = (
-    pdf_memory,
-    query_cost,
-    food_waste,
-    taxonomy,
-    recommendation,
-    compression,
-    deduplication,
-    prefetch,
-    peer_selection,
-    gossip_tuning,
-)
