@@ -154,7 +154,8 @@ class MlflowTracking:
             UserError: The store cannot be used.
         """
         if self._session is not None:
-            self._session.tracker.ready()
+            with self._lock:
+                self._session.tracker.ready()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Any) -> None:
