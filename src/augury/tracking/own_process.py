@@ -29,6 +29,9 @@ from augury.tracking.tracker import LocalTracker, RunEnd, RunRequest, Tracker
 
 logger = logging.getLogger(__name__)
 
+LONGEST_WORK_S = 60
+"""That the process takes to finish what it was doing when the run ended."""
+
 _started: "TrackingProcess | None" = None
 
 
@@ -115,8 +118,12 @@ class TrackingProcess:
 
     def end(self, predictor: str, status: str, error: str | None) -> RunEnd | None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
-        if self._requests.pop(predictor, None) is None or not self._connected:
+        if self._requests.pop(predictor, None) is None:
             return None
+        try:
+            self.ready()
+        except UserError:
+            return None  # the run has been told why
         try:
             self._ask("end", predictor, status, error)
             ended: RunEnd | None = self._answer()
@@ -156,33 +163,39 @@ def _serve(connection: Connection) -> None:
     """The life of the other process; it ends with the pipe, and never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then says how its runs end
     messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, messages), daemon=True).start()
+    at_work = threading.Lock()
+    threading.Thread(target=_receive, args=(connection, messages, at_work), daemon=True).start()
     local = LocalTracker()
     try:
         _warm_up()
         while True:
             name, arguments = pickle.loads(messages.get())  # noqa: S301  (from the process that forked this one)
-            if name == "connect":
-                connection.send(_problem_of(local, *arguments))
-            elif name == "record":
-                _record(local, *arguments)
-            else:
-                answer = getattr(local, name)(*arguments)
-                if name == "end":
-                    connection.send(answer)
+            with at_work:
+                if name == "connect":
+                    connection.send(_problem_of(local, *arguments))
+                elif name == "record":
+                    _record(local, *arguments)
+                else:
+                    answer = getattr(local, name)(*arguments)
+                    if name == "end":
+                        connection.send(answer)
     except BaseException:
         logger.debug("The process that talks to MLflow failed", exc_info=True)
     finally:
         os._exit(1)
 
 
-def _receive(connection: Connection, messages: "queue.SimpleQueue[bytes]") -> None:
-    """Empty the pipe at once, so that the run never waits; without the run there is nothing left to do."""
+def _receive(connection: Connection, messages: "queue.SimpleQueue[bytes]", at_work: threading.Lock) -> None:
+    """Empty the pipe at once, so that the run never waits; without the run there is nothing left to do.
+
+    What has been begun is finished: a store whose tables are half made could not be used any more.
+    """
     try:
         while True:
             messages.put(connection.recv_bytes())
     except (EOFError, OSError):
         pass
+    at_work.acquire(timeout=LONGEST_WORK_S)
     while not messages.empty():  # what a run that was killed left behind
         name, arguments = pickle.loads(messages.get())  # noqa: S301
         if name == "record" and isinstance(arguments[2], StoredPredictor):
