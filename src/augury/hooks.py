@@ -13,6 +13,7 @@ from kedro.framework.project import pipelines
 
 from augury.deferred_imports import deferred_imports, import_all
 from augury.errors import UserError
+from augury.light_imports import hidden
 from augury.parameters import declared_parameters, find_problems
 from augury.pipeline_registry import left_out
 
@@ -47,6 +48,19 @@ class ParameterCheck:
             raise UserError("\n".join(problems))
         # Kedro would read and merge the files a second time
         context.config_loader["parameters"] = parameters
+
+
+class LightDatasets:
+    """Imports what most catalogs name, without what only some need."""
+
+    @hook_impl
+    def after_context_created(self) -> None:
+        """Load the package of tabular datasets without SQLAlchemy.
+
+        It would import every module that it has; those for databases are then loaded when a catalog names them.
+        """
+        with hidden("sqlalchemy"):
+            import kedro_datasets.pandas  # noqa: F401
 
 
 class ImportsBeforeThreads:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from augury.configuration import CONFIG_LOADER_ARGS as CONFIG_LOADER_ARGS
-from augury.hooks import ImportsBeforeThreads, MemoryGivenBack, ParameterCheck
+from augury.hooks import ImportsBeforeThreads, LightDatasets, MemoryGivenBack, ParameterCheck
 from augury.tracking import MlflowTracking
 
 # Spark's Python workers must be this interpreter, whether or not its environment is activated; a cluster sets its own
@@ -16,4 +16,4 @@ if (_spark := Path("conf/spark").resolve()).is_dir():
 # Arrow's own allocator keeps what a table needed; the system's gives it back (see MemoryGivenBack)
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-HOOKS = (ParameterCheck(), ImportsBeforeThreads(), MlflowTracking(), MemoryGivenBack())
+HOOKS = (ParameterCheck(), LightDatasets(), ImportsBeforeThreads(), MlflowTracking(), MemoryGivenBack())

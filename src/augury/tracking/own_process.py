@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from augury.errors import UserError
+from augury.light_imports import collection_paused, hidden
 from augury.tracking.run import MODEL
 from augury.tracking.settings import Store, one_line
 from augury.tracking.tracker import LocalTracker, RunEnd, RunRequest, Tracker
@@ -173,6 +174,7 @@ def _serve(connection: Connection) -> None:
             with at_work:
                 if name == "connect":
                     connection.send(_problem_of(local, *arguments))
+                    _import_plotly()  # while the run computes what is drawn
                 elif name == "record":
                     _record(local, *arguments)
                 else:
@@ -205,7 +207,6 @@ def _receive(connection: Connection, messages: "queue.SimpleQueue[bytes]", at_wo
 
 def _warm_up() -> None:
     """Import what a run with a local store will need; what is missing is reported when the run asks for it."""
-    from augury.light_imports import collection_paused, hidden
     from augury.tracking.connection import quieten_mlflow
 
     quieten_mlflow()
@@ -215,6 +216,12 @@ def _warm_up() -> None:
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     except Exception:
         logger.debug("MLflow could not be imported", exc_info=True)
+
+
+def _import_plotly() -> None:
+    with hidden("IPython"):  # see augury.reporting.plot_style
+        import plotly.graph_objects
+        import plotly.offline  # noqa: F401
 
 
 def _problem_of(local: LocalTracker, store: Store, experiments: list[str]) -> UserError | None:
