@@ -69,6 +69,7 @@ class TrackingProcess:
         self._connection = connection
         self._process = process
         self._connected = False
+        self._problem: UserError | None = None
         self._requests: dict[str, RunRequest] = {}
         self._unsent: dict[str, list[str]] = {}
 
@@ -85,16 +86,16 @@ class TrackingProcess:
 
     def connect(self, store: Store, experiments: list[str]) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
-        self._connected = False
+        self._connected, self._problem = False, None
         self._ask("connect", store, experiments)
 
     def ready(self, wait: bool = True) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
-        if not self._connected and (wait or self._connection.poll()):
-            problem = self._answer()
-            if problem is not None:
-                raise problem
-            self._connected = True
+        if not self._connected and self._problem is None and (wait or self._connection.poll()):
+            self._problem = self._answer()
+            self._connected = self._problem is None
+        if self._problem is not None:
+            raise self._problem
 
     def begin(self, request: RunRequest) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
@@ -145,7 +146,7 @@ class TrackingProcess:
     def _answer(self) -> Any:
         try:
             return self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise UserError("The process that talks to MLflow has ended; what it said is above. Run again.") from None
 
 
