@@ -16,7 +16,7 @@ from kedro.framework.cli.project import run as kedro_run
 
 from augury.configuration import read_configuration
 from augury.pipeline_registry import register_pipelines
-from augury.pipelines.model_training.pipeline import PREDICTORS
+from augury.pipelines.assembly import PREDICTORS
 from augury.scheduling.scheduler import Scheduler
 from augury.scheduling.settings import WEEKDAYS, read_schedule
 
@@ -106,7 +106,7 @@ def kedro_options(arguments):
 
 
 def test_every_predictor_is_retrained_when_the_schedule_says_so(dags, schedule):
-    predictors = [predictor.__name__ for predictor in PREDICTORS]
+    predictors = [*PREDICTORS]
     assert set(dags) == {f"augury_{predictor}" for predictor in predictors}
     for predictor in predictors:
         settings, job = dags[f"augury_{predictor}"].settings, schedule.jobs[predictor]

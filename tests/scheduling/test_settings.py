@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from augury.configuration import read_configuration
 from augury.errors import UserError
-from augury.pipelines.model_training.pipeline import PREDICTORS
+from augury.pipelines.assembly import PREDICTORS
 from augury.scheduling.settings import Job, Schedule, read_schedule
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def read(job: dict[str, Any], **settings: Any) -> Schedule:
 
 def test_every_predictor_has_a_job() -> None:
     found = read_schedule(read_configuration(REPOSITORY, "test", "schedule"))
-    assert set(found.jobs) == {predictor.__name__ for predictor in PREDICTORS}
+    assert set(found.jobs) == set(PREDICTORS)
     often = {name: job.every for name, job in found.jobs.items() if job.every != "weekly"}
     assert often == {"prefetch": "daily", "gossip_tuning": "daily", "peer_selection": "hourly"}
     weekly = {job.words for job in found.jobs.values() if job.every == "weekly"}
