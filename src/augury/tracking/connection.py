@@ -85,6 +85,19 @@ def connect(store: Store, experiments: list[str]) -> tuple[Any, dict[str, str]]:
             return client, {name: _experiment(client, name, store) for name in experiments}
 
 
+def knock(store: Store) -> None:
+    """Find out in seconds whether there is a store; an SQLite file is made where there is none.
+
+    Args:
+        store: Where runs go.
+
+    Raises:
+        UserError: It cannot be reached, or the file cannot be made.
+    """
+    with explained(store):
+        _knock(store)
+
+
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
     """Turn what MLflow raises within the block into one line without credentials.

@@ -70,6 +70,7 @@ class TrackingProcess:
         self._process = process
         self._connected = False
         self._problem: UserError | None = None
+        self._is_new = False
         self._requests: dict[str, RunRequest] = {}
         self._unsent: dict[str, list[str]] = {}
 
@@ -86,11 +87,20 @@ class TrackingProcess:
 
     def connect(self, store: Store, experiments: list[str]) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
+        from augury.tracking.connection import knock
+
         self._connected, self._problem = False, None
+        # A database that is not there yet works if its file can be made; its tables take a second, which nobody waits for
+        self._is_new = store.database is not None and not store.database.exists()
+        if self._is_new:
+            knock(store)
         self._ask("connect", store, experiments)
 
     def ready(self, wait: bool = True) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
+        self._look(wait and not self._is_new)
+
+    def _look(self, wait: bool) -> None:
         if not self._connected and self._problem is None and (wait or self._connection.poll()):
             self._problem = self._answer()
             self._connected = self._problem is None
@@ -123,9 +133,11 @@ class TrackingProcess:
         if self._requests.pop(predictor, None) is None:
             return None
         try:
-            self.ready()
-        except UserError:
-            return None  # the run has been told why
+            self._look(wait=True)
+        except UserError as problem:
+            if self._is_new:
+                logger.warning("MLflow does not track %s: %s", predictor, one_line(problem))
+            return None  # otherwise the run has been told why
         try:
             self._ask("end", predictor, status, error)
             ended: RunEnd | None = self._answer()
