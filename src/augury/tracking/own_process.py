@@ -90,7 +90,7 @@ class TrackingProcess:
         from augury.tracking.connection import knock
 
         self._connected, self._problem = False, None
-        # A database that is not there yet works if its file can be made; its tables take a second, which nobody waits for
+        # A database that is not there yet works if its file can be made; nobody waits for its tables
         self._is_new = store.database is not None and not store.database.exists()
         if self._is_new:
             knock(store)
