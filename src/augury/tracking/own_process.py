@@ -94,7 +94,8 @@ class TrackingProcess:
         self._is_new = store.database is not None and not store.database.exists()
         if self._is_new:
             knock(store)
-        self._ask("connect", store, experiments)
+        with suppress(OSError):  # ready() says so
+            self._ask("connect", store, experiments)
 
     def ready(self, wait: bool = True) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
@@ -111,7 +112,8 @@ class TrackingProcess:
         """See :class:`~augury.tracking.tracker.Tracker`."""
         self._requests[request.predictor] = request
         self._unsent[request.predictor] = []
-        self._ask("begin", request)
+        with suppress(OSError):  # a process that has ended: end() says so
+            self._ask("begin", request)
 
     def record(self, predictor: str, dataset: str, data: Any) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
@@ -126,7 +128,8 @@ class TrackingProcess:
 
     def judges(self, predictor: str, trained: Any) -> None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
-        self._ask("judges", predictor, SimpleNamespace(metadata=getattr(trained, "metadata", None)))
+        with suppress(OSError):
+            self._ask("judges", predictor, SimpleNamespace(metadata=getattr(trained, "metadata", None)))
 
     def end(self, predictor: str, status: str, error: str | None) -> RunEnd | None:
         """See :class:`~augury.tracking.tracker.Tracker`."""
