@@ -120,9 +120,13 @@ class TrackingProcess:
         request = self._requests.get(predictor)
         if request is None or (dataset == MODEL and not request.log_model):
             return
+        sent = data
         try:
-            self._ask("record", predictor, dataset, _stored(data) if dataset == MODEL else data)
+            if dataset == MODEL:
+                sent = _stored(data)
+            self._ask("record", predictor, dataset, sent)
         except Exception as error:
+            _discard(sent)
             self._unsent[predictor].append(dataset)
             logger.warning("MLflow did not record '%s' of %s: %s", dataset, predictor, one_line(error))
 
@@ -176,6 +180,12 @@ def _stored(predictor: Any) -> StoredPredictor:
     return StoredPredictor(files, predictor.metadata)
 
 
+def _discard(data: Any) -> None:
+    """Remove the files of a predictor that was on its way."""
+    if isinstance(data, StoredPredictor):
+        shutil.rmtree(data.files, ignore_errors=True)
+
+
 def _serve(connection: Connection) -> None:
     """The life of the other process; it ends with the pipe, and never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then says how its runs end
@@ -216,8 +226,8 @@ def _receive(connection: Connection, messages: "queue.SimpleQueue[bytes]", at_wo
     at_work.acquire(timeout=LONGEST_WORK_S)
     while not messages.empty():  # what a run that was killed left behind
         name, arguments = pickle.loads(messages.get())  # noqa: S301
-        if name == "record" and isinstance(arguments[2], StoredPredictor):
-            shutil.rmtree(arguments[2].files, ignore_errors=True)
+        if name == "record":
+            _discard(arguments[2])
     os._exit(0)
 
 
@@ -254,5 +264,4 @@ def _record(local: LocalTracker, predictor: str, dataset: str, data: Any) -> Non
     try:
         local.record(predictor, dataset, data)
     finally:
-        if isinstance(data, StoredPredictor):
-            shutil.rmtree(data.files, ignore_errors=True)
+        _discard(data)
