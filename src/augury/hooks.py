@@ -4,6 +4,7 @@ import ctypes
 import gc
 import mmap
 import sys
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kedro.framework.project import pipelines
 
 from augury.deferred_imports import deferred_imports, import_all
 from augury.errors import UserError
-from augury.light_imports import hidden
+from augury.light_imports import hidden, remember_missing
 from augury.parameters import declared_parameters, find_problems
 from augury.pipeline_registry import left_out
 
@@ -53,14 +54,40 @@ class ParameterCheck:
 class LightDatasets:
     """Imports what most catalogs name, without what only some need."""
 
+    def __init__(self) -> None:
+        """Make a hook that hides nothing yet."""
+        self._hiding = ExitStack()
+
     @hook_impl
     def after_context_created(self) -> None:
         """Load the package of tabular datasets without SQLAlchemy.
 
-        It would import every module that it has; those for databases are then loaded when a catalog names them.
+        It would import every module that it has; those for databases are then loaded when a catalog names them. Kedro
+        looks for Ibis whenever it keeps something in memory, every parameter included.
         """
         with hidden("sqlalchemy"):
             import kedro_datasets.pandas  # noqa: F401
+        remember_missing("ibis")
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Let a run without Spark validate its tables without PySpark.
+
+        Kedro asks of every validator whether it is one of Pandera's schemas for Spark, and imports both for the
+        question. Where Spark frames are read, their datasets have loaded PySpark by now.
+        """
+        if "pyspark" not in sys.modules:
+            self._hiding.enter_context(hidden("pandera.api.pyspark"))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Show it again: the next run of a notebook may read Spark frames."""
+        self._hiding.close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Show it again."""
+        self._hiding.close()
 
 
 class ImportsBeforeThreads:

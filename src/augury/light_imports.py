@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 @contextmanager
@@ -11,7 +12,7 @@ def hidden(*packages: str) -> Iterator[None]:
     """Let optional packages count as not installed while a library is imported that would load them.
 
     Args:
-        packages: Top-level packages; those that are loaded already stay visible.
+        packages: Packages, or parts of them; those that are loaded already stay visible.
     """
     absent = [package for package in packages if package not in sys.modules]
     for package in absent:
@@ -22,6 +23,16 @@ def hidden(*packages: str) -> Iterator[None]:
     finally:
         for package in absent:
             sys.modules.pop(package, None)
+
+
+def remember_missing(package: str) -> None:
+    """Spare a library that asks for an optional package again and again the search for it, if it is not installed.
+
+    Args:
+        package: A top-level package.
+    """
+    if package not in sys.modules and find_spec(package) is None:
+        sys.modules[package] = None  # type: ignore[assignment]  # see hidden()
 
 
 @contextmanager

@@ -43,10 +43,11 @@ def test_a_trivial_slice_imports_nothing_heavy(trained_project):
     assert not imported_by(command(*arguments), trained_project.folder) & HEAVY
 
 
-def test_validating_raw_data_imports_no_model_library(project):
-    # Kedro's adapter for validators looks whether they are Pandera's Spark schemas, which imports pyspark (0.2 s)
+def test_validating_raw_data_imports_no_model_library_no_spark_and_no_hypothesis(project):
     arguments = ("run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test")
-    assert not imported_by(command(*arguments), project.folder) & (HEAVY - {"pyspark"})
+    imported = imported_by(command(*arguments), project.folder)
+    assert "pandera" in imported
+    assert not imported & (HEAVY | {"hypothesis", "py4j"})
 
 
 @pytest.mark.parametrize("package", ["pikepdf", "pypdfium2", "kedro", "mlflow"])

@@ -17,6 +17,7 @@ def _import_pandera() -> ModuleType:
     pandas frames are ever handed to it here; and Hypothesis, to make examples.
     """
     with hidden("pyspark", "hypothesis"):
+        importlib.import_module("pandera.backends.pandas.builtin_checks")  # or the first validation would
         return importlib.import_module("pandera.pandas")
 
 

@@ -109,7 +109,8 @@ def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
 
     facts = predictor.metadata
     signature = model_signature(facts)
-    with _saving, _requirements_trusted(), TemporaryDirectory() as scratch:
+    # MLflow asks whether the example is a Spark frame
+    with _saving, _requirements_trusted(), hidden("pyspark"), TemporaryDirectory() as scratch:
         files = Path(scratch) / ARTIFACT
         files.mkdir()
         predictor.save(files)
