@@ -3,34 +3,22 @@
 from typing import Any
 
 from augury.engines import is_spark
-from augury.errors import UserError
 from augury.predictors.access_columns import DATASET, WHOLE, refuse_fractions
+from augury.schemas.table_validator import TableValidator
 
 
-class Accesses:
-    """Validator of ``prefetch.accesses``, for frames of any engine.
+class Accesses(TableValidator):
+    """Validator of ``prefetch.accesses``: ids, positions and sizes are whole numbers.
 
-    A table whose columns have other names is let through where ``prefetch.source.columns`` may rename them: reading it
-    checks the same again after the renaming.
+    Columns may have other names (``prefetch.source.columns``), so nothing is required here; reading checks again.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = DATASET
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: It has no rows, or an id, position or size is no whole number.
-        """
-        if not is_spark(data) and data.empty:
-            raise UserError(f"{DATASET}: the table has no rows.")
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         if not is_spark(data):
             for name in WHOLE:
                 if name in data:
                     refuse_fractions(data[name], f"{DATASET}: column '{name}'")
-        return data

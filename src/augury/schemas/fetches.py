@@ -4,38 +4,26 @@ from typing import Any
 
 import pandas as pd
 
-from augury.engines import is_spark
-from augury.errors import UserError
 from augury.predictors import fetch_columns as fc
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 
-class Fetches:
+class Fetches(TableValidator):
     """Validator of ``peer_selection.fetches``, for frames of any engine.
 
-    ``request``, ``client``, ``peer`` and ``rtt_ms`` are required. A table that lacks one is let through: its columns
-    may be renamed by ``peer_selection.source.columns``, which a validator does not see; reading it checks again.
+    ``request``, ``client``, ``peer`` and ``rtt_ms`` are required, under these names or those of
+    ``peer_selection.source.columns``.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = fc.DATASET
+    NEEDED = fc.REQUIRED
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        if not is_spark(data) and data.empty:
-            raise UserError(f"{fc.DATASET}: the table has no rows.")
-        if set(data.columns).issuperset(fc.REQUIRED):
-            validate_table(data, _schema(), fc.DATASET)
-        return data
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema(), fc.DATASET)
 
 
 def _schema() -> Any:

@@ -6,43 +6,38 @@ import numpy as np
 
 from augury.predictors.gossip_states import LEAST_PEERS, MESSAGE_CLASSES
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 ROUNDS_DATASET, EVALUATED_DATASET = "gossip_tuning.rounds", "gossip_tuning.evaluated"
 
 
-class GossipRounds:
+class GossipRounds(TableValidator):
     """Validator of ``gossip_tuning.rounds``: rows of the event ``gossip_round``, for frames of any engine."""
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = ROUNDS_DATASET
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        return validate_table(data, _schema({"ts": _number(0), "propensity": _propensity()}), ROUNDS_DATASET)
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema({"ts": _number(0), "propensity": _propensity()}), cls.DATASET)
 
 
-class EvaluatedStates:
+class EvaluatedStates(TableValidator):
     """Validator of ``gossip_tuning.evaluated``: mean outcomes by state, part of the seeds and action."""
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table; see :meth:`GossipRounds.validate`."""
+    DATASET = EVALUATED_DATASET
+
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         further = {
             "state": pa.Column(None, nullable=False),
             "seeds": pa.Column(
                 str, pa.Check.isin(["choice", "judge"], error="must be choice or judge"), nullable=False
             ),
         }
-        return validate_table(data, _schema(further), EVALUATED_DATASET)
+        validate_table(data, _schema(further), cls.DATASET)
 
 
 def _schema(further: dict[str, Any]) -> Any:

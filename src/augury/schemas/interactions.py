@@ -5,59 +5,42 @@ from typing import Any
 import pandas as pd
 
 from augury.engines import is_spark
-from augury.errors import UserError
 from augury.predictors import interaction_values as iv
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 
-class Interactions:
+class Interactions(TableValidator):
     """Validator of ``recommendation.interactions``, for frames of any engine.
 
     Only ``user_id`` and ``item_id`` are required, and neither may be missing in a row. Both are texts; numbers do, too,
-    and become texts without a point. A table that lacks one of the two is let through: its columns may be renamed by
-    ``recommendation.source.columns``, which a validator does not see; reading it checks the same after the renaming.
+    and become texts without a point.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = iv.DATASET
+    NEEDED = iv.REQUIRED
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        if not is_spark(data) and data.empty:
-            raise UserError(f"{iv.DATASET}: the table has no rows.")
-        if set(data.columns).issuperset(iv.REQUIRED):
-            validate_table(data, _schema(iv.COLUMNS), iv.DATASET)
-        return data
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema(iv.COLUMNS), cls.DATASET)
 
 
-class Items:
+class Items(TableValidator):
     """Validator of ``recommendation.items``, for frames of any engine; a table without rows stands for no file."""
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = iv.ITEMS_DATASET
 
-        Args:
-            data: pandas or Spark frame.
+    @classmethod
+    def validate(cls, data: Any) -> Any:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        return super().validate(data) if is_spark(data) or len(data) else data
 
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        if is_spark(data) or len(data):
-            validate_table(data, _schema(iv.ITEM_COLUMNS), iv.ITEMS_DATASET)
-        return data
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema(iv.ITEM_COLUMNS), cls.DATASET)
 
 
 def _schema(columns: Any) -> Any:

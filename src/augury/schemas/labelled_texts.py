@@ -9,11 +9,12 @@ import pandas as pd
 from augury.errors import UserError
 from augury.parameters import near_matches
 from augury.predictors import labelled_text_columns as tc
+from augury.schemas.table_validator import TableValidator
 
 EXAMPLES = 3
 
 
-class LabelledTexts:
+class LabelledTexts(TableValidator):
     """Validator of ``taxonomy.samples``.
 
     It checks whether the cells are of their types: texts, lists of codes that are texts, and confidences between 0
@@ -22,32 +23,21 @@ class LabelledTexts:
     texts, texts without a code and duplicates are the business of ``taxonomy.source.invalid``.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = tc.DATASET
 
-        Args:
-            data: pandas frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: One line per broken rule: column, rule, number of rows, examples with their places.
-        """
-        if not len(data):
-            raise UserError(f"{tc.DATASET}: the table has no rows.")
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         names = [str(name) for name in data.columns]
         # With fewer columns than are needed, no renaming helps
         if missing := [name for name in tc.REQUIRED if name not in names]:
             if len(names) < len(tc.REQUIRED):
                 hints = "; ".join(f"'{name}' ({near_matches(name, names)})" for name in missing)
                 raise UserError(f"{tc.DATASET}: required column missing: {hints}")
-            return data
+            return
         lines = [*_text_problems(data), *_code_problems(data), *_confidence_problems(data)]
         if lines:
             raise UserError(f"{tc.DATASET} breaks its schema (rows are counted from 1):\n" + "\n".join(lines))
-        return data
 
 
 def _text_problems(data: pd.DataFrame) -> list[str]:

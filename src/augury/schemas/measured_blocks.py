@@ -6,30 +6,23 @@ import numpy as np
 
 from augury.predictors.codec_costs import COMPRESS, DECOMPRESS, SAMPLE_US, STORED
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 
-class MeasuredBlocks:
+class MeasuredBlocks(TableValidator):
     """Validator of ``compression.blocks``, for frames of any engine.
 
     Columns may have other names (``compression.source.columns``), so nothing is required here; what is there under the
     names of this project has to make sense. Reading the table says which column is missing.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = "compression.blocks"
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        return validate_table(data, _schema(), "compression.blocks")
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema(), cls.DATASET)
 
 
 def _schema() -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from augury.predictors.pdf_memory import CATEGORY, TARGET
 from augury.predictors.pdf_structure import STRUCTURE
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 REQUIRED = ("file_bytes", TARGET)
@@ -14,27 +15,19 @@ IDENTIFIERS = ("job_id", "file_id")
 TEXTS = (CATEGORY, "outcome", "origin")
 
 
-class PdfJobs:
+class PdfJobs(TableValidator):
     """Validator of ``pdf_memory.jobs``, for frames of any engine.
 
     Only ``file_bytes`` and ``peak_mem_mb`` are required. Every other column may be left out: a model is then trained
     without it.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = "pdf_memory.jobs"
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
-        return validate_table(data, _schema(), "pdf_memory.jobs")
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
+        validate_table(data, _schema(), cls.DATASET)
 
 
 def _schema() -> Any:

@@ -7,11 +7,12 @@ import pandas as pd
 from augury.engines import failing_batches, is_spark
 from augury.errors import UserError
 from augury.predictors.query_shapes import DATASET, read_shape, refusal, to_canonical
+from augury.schemas.table_validator import TableValidator
 
 REPORT_COLUMNS = ("column", "rule", "rows", "examples")
 
 
-class QueryLog:
+class QueryLog(TableValidator):
     """Validator of ``query_cost.query_log``, for frames of any engine.
 
     Required are the text of the queries and their time, under any of the names that
@@ -19,21 +20,11 @@ class QueryLog:
     cost is checked where a model is to be trained.
     """
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = DATASET
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: One line per broken rule: column, rule, number of rows, examples.
-        """
-        if not is_spark(data) and data.empty:
-            raise UserError(f"{DATASET}: the table has no rows.")
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         # Whether plain numbers are seconds is a parameter, which a validator does not see: any unit will do here
         shape = read_shape(list(data.columns), duration_unit="seconds")
 
@@ -46,4 +37,3 @@ class QueryLog:
         if len(report):
             report = report.astype({"rows": int})
             raise UserError(refusal(report[list(REPORT_COLUMNS)].itertuples(index=False, name=None)))
-        return data

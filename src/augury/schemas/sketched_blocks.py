@@ -6,53 +6,38 @@ import pandas as pd
 
 from augury.predictors import sketched_block_columns as sb
 from augury.schemas.pandera_import import pa
+from augury.schemas.table_validator import TableValidator
 from augury.schemas.validation import validate_table
 
 
-class SketchedBlocks:
+class SketchedBlocks(TableValidator):
     """Validator of ``deduplication.sketches``, for frames of any engine; further columns are let through."""
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = sb.BLOCKS_DATASET
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         columns = {name: _text(True) for name in sb.REQUIRED_TEXTS}
         columns |= {name: _text(False) for name in sb.OPTIONAL_TEXTS}
         columns |= {name: _number(True) for name in sb.REQUIRED_NUMBERS}
         columns |= {name: _number(False) for name in sb.OPTIONAL_NUMBERS}
-        return validate_table(data, pa.DataFrameSchema(columns, strict=False), sb.BLOCKS_DATASET)
+        validate_table(data, pa.DataFrameSchema(columns, strict=False), cls.DATASET)
 
 
-class BlockPairs:
+class BlockPairs(TableValidator):
     """Validator of ``deduplication.pairs``, for frames of any engine; further columns are let through."""
 
-    @staticmethod
-    def validate(data: Any) -> Any:
-        """Check the table.
+    DATASET = sb.PAIRS_DATASET
 
-        Args:
-            data: pandas or Spark frame.
-
-        Returns:
-            The frame, as it was.
-
-        Raises:
-            UserError: See :func:`augury.schemas.validation.validate_table`.
-        """
+    @classmethod
+    def check(cls, data: Any) -> None:
+        """See :class:`~augury.schemas.table_validator.TableValidator`."""
         columns = {name: _text(True) for name in sb.PAIR_TEXTS}
         share = pa.Check(lambda values: _numbers(values).between(0, 1), error="must be in [0, 1]", ignore_na=True)
         columns[sb.JACCARD] = pa.Column(None, [share], nullable=False, required=True)
         columns |= {sb.DELTA_BYTES: _number(True, nullable=True), sb.DELTA_US: _number(False)}
-        return validate_table(data, pa.DataFrameSchema(columns, strict=False), sb.PAIRS_DATASET)
+        validate_table(data, pa.DataFrameSchema(columns, strict=False), cls.DATASET)
 
 
 def _text(required: bool) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from augury.engines import failing_batches, is_spark
+from augury.engines import failing_batches
 from augury.errors import UserError
 from augury.parameters import near_matches
 
@@ -13,16 +13,13 @@ REPORT_COLUMNS = ("column", "rule", "value")
 WHOLE_ROW = "(row)"
 
 
-def validate_table(frame: Any, schema: Any, dataset: str) -> Any:
+def validate_table(frame: Any, schema: Any, dataset: str) -> None:
     """Check a raw table.
 
     Args:
-        frame: pandas or Spark frame.
+        frame: pandas or Spark frame, with rows.
         schema: ``pandera.pandas.DataFrameSchema``; only its row-wise checks are run on Spark, partition by partition.
         dataset: Name for the message.
-
-    Returns:
-        The frame, as it was.
 
     Raises:
         UserError: One line per broken rule: column, rule, number of rows, examples.
@@ -32,12 +29,9 @@ def validate_table(frame: Any, schema: Any, dataset: str) -> Any:
     if missing:
         hints = "; ".join(f"'{name}' ({near_matches(name, names)})" for name in missing)
         raise UserError(f"{dataset}: required column missing: {hints}")
-    if not is_spark(frame) and frame.empty:
-        raise UserError(f"{dataset}: the table has no rows.")
     report = failing_batches(frame, lambda batch: _failures(batch, schema), REPORT_COLUMNS)
     if len(report):
         raise UserError(f"{dataset} breaks its schema:\n" + "\n".join(_lines(report)))
-    return frame
 
 
 def _failures(batch: pd.DataFrame, schema: Any) -> pd.DataFrame:
