@@ -21,8 +21,8 @@ from augury.errors import UserError
 from augury.predictors.query_cost import QueryCostPredictor
 from augury.predictors.query_routing import QueryRouter, RoutingSettings
 from augury.services.query_cost import heaviness, model_facts
-from augury.services.trino_gateway.server import listen
-from augury.services.trino_gateway.settings import LearningSettings, ServiceSettings
+from augury.services.trino_gateway.settings import LearningSettings
+from augury.services.web.server import listen
 
 QUERIES = (
     "show tables",
@@ -168,7 +168,7 @@ def test_a_completed_query_changes_the_next_answer(served):
 
 def test_a_port_in_use_is_one_message(served):
     with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{served.port}: Address already in use"):
-        listen(ServiceSettings(port=served.port))
+        listen("127.0.0.1", served.port)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from augury.predictors.recommendation_answers import answer_history, answer_user
 from augury.predictors.recommender_scorers import ItemScorer, Mixture
 from augury.predictors.user_histories import Histories
 from augury.services.recommendations.application import MOST_K, create_application
-from augury.services.trino_gateway.settings import LimitSettings
+from augury.services.web.request_limits import RequestLimits
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def recommender():
 
 @pytest.fixture(scope="module")
 def client(recommender):
-    return TestClient(create_application(recommender, LimitSettings(body_bytes=2000)), raise_server_exceptions=False)
+    return TestClient(create_application(recommender, RequestLimits(body_bytes=2000)), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("user", ["u3", "a%2Fb%3Fc", "nobody"])

@@ -331,7 +331,7 @@ def test_settings_are_read_from_a_file_and_options_come_first(tmp_path):
     (tmp_path / "a.yml").write_text("port: 9000\nlanguage: de\nlimits: {documents: 8}\n")
     settings = read_settings(tmp_path / "a.yml", host=None, port=9001)
     assert (settings.port, settings.host, settings.language, settings.limits.documents) == (9001, "127.0.0.1", "de", 8)
-    assert (settings.served().port, settings.served().limits.connections) == (9001, 200)
+    assert settings.limits.connections == 200
     assert read_settings(None) == SuggestionSettings()
 
 

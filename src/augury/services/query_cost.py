@@ -8,8 +8,8 @@ from augury.predictors.query_cost import QueryCostPredictor
 from augury.predictors.query_routing import QueryRouter
 from augury.services.trino_gateway.application import create_application
 from augury.services.trino_gateway.completed_queries import Heaviness
-from augury.services.trino_gateway.server import address_of, listen, run
 from augury.services.trino_gateway.settings import LearningSettings, read_settings
+from augury.services.web.server import address_of, listen, run
 
 
 @click.command()
@@ -31,10 +31,10 @@ def command(model: Path, file: Path | None, host: str | None, port: int | None) 
     application = create_application(
         router, settings, model_facts(predictor, router), heaviness(predictor, settings.learning)
     )
-    with listen(settings) as listener:
+    with listen(settings.host, settings.port) as listener:
         # To the standard output, so that whoever started it with port 0 finds the port
         click.echo(f"Routing queries at {address_of(listener)}{settings.path}; stop with Ctrl-C.")
-        run(application, listener, settings)
+        run(application, listener, settings.limits.connections)
 
 
 def model_facts(predictor: QueryCostPredictor, router: QueryRouter) -> dict[str, str]:

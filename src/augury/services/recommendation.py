@@ -6,8 +6,8 @@ import click
 
 from augury.predictors.recommendation import Recommender
 from augury.services.recommendations.application import create_application
-from augury.services.trino_gateway.server import address_of, listen, run
-from augury.services.trino_gateway.settings import ServiceSettings
+from augury.services.web.request_limits import RequestLimits
+from augury.services.web.server import address_of, listen, run
 
 
 @click.command()
@@ -22,9 +22,9 @@ from augury.services.trino_gateway.settings import ServiceSettings
 @click.option("--port", default=8183, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0: any free one.")
 def command(model: Path, host: str, port: int) -> None:
     """Answer GET /v1/users/{id}/recommendations?k= and POST /v1/recommendations."""
-    settings = ServiceSettings(host=host, port=port)
-    application = create_application(Recommender.load(model), settings.limits)
-    with listen(settings) as listener:
+    limits = RequestLimits()
+    application = create_application(Recommender.load(model), limits)
+    with listen(host, port) as listener:
         # To the standard output, so that whoever started it with port 0 finds the port
         click.echo(f"Recommending at {address_of(listener)}/v1; stop with Ctrl-C.")
-        run(application, listener, settings)
+        run(application, listener, limits.connections)

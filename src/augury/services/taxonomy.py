@@ -7,7 +7,7 @@ import click
 from augury.predictors.taxonomy import TextClassifier
 from augury.services.suggestions.application import create_application
 from augury.services.suggestions.settings import read_settings
-from augury.services.trino_gateway.server import address_of, listen, run
+from augury.services.web.server import address_of, listen, run
 
 
 @click.command()
@@ -28,11 +28,11 @@ def command(model: Path, file: Path | None, host: str | None, port: int | None, 
     predictor = TextClassifier.load(model)
     facts = model_facts(predictor)
     application = create_application(predictor, settings, facts)
-    with listen(settings.served()) as listener:
+    with listen(settings.host, settings.port) as listener:
         # To the standard output, so that whoever started it with port 0 finds the port
         path = f"/v1/projects/{settings.project or facts['model']}/suggest"
         click.echo(f"Suggesting codes at {address_of(listener)}{path}; stop with Ctrl-C.")
-        run(application, listener, settings.served())
+        run(application, listener, settings.limits.connections)
 
 
 def model_facts(predictor: TextClassifier) -> dict[str, str]:

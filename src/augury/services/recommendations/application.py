@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from augury.predictors.recommendation import DEFAULT_K, Recommender
 from augury.predictors.recommendation_answers import answer_history, answer_user
-from augury.services.trino_gateway.application import Refusal, parse, read_body
-from augury.services.trino_gateway.settings import LimitSettings
+from augury.services.web.json_messages import Refusal, parse, read_json
+from augury.services.web.request_limits import RequestLimits
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -38,7 +38,7 @@ class Lengths(BaseModel):
     include_seen: bool = False
 
 
-def create_application(recommender: Recommender, limits: LimitSettings) -> "FastAPI":
+def create_application(recommender: Recommender, limits: RequestLimits) -> "FastAPI":
     """Build the application.
 
     Args:
@@ -77,7 +77,7 @@ def create_application(recommender: Recommender, limits: LimitSettings) -> "Fast
         return JSONResponse(found)
 
     async def of_question(request: Request) -> Response:
-        asked = parse(Question, await read_body(request, limits))
+        asked = parse(Question, await read_json(request, limits.body_bytes, limits.body_seconds))
         if asked.user_id is not None:
             if asked.history:
                 raise Refusal(400, "Give a user_id or a history, not both.")

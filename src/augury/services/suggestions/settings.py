@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import Field
 
 from augury.parameters import Parameters
-from augury.services.trino_gateway import settings as served
 from augury.services.web.settings_file import read_settings_file
 
 
@@ -49,11 +48,6 @@ class SuggestionSettings(Parameters):
         default=(), description="web pages that may ask from a browser, such as https://catalogue.example.org"
     )
     limits: LimitSettings = LimitSettings()
-
-    def served(self) -> served.ServiceSettings:
-        """What the common server needs to know."""
-        limits = served.LimitSettings(connections=self.limits.connections)
-        return served.ServiceSettings(host=self.host, port=self.port, limits=limits)
 
 
 def read_settings(path: Path | None, **options: Any) -> SuggestionSettings:

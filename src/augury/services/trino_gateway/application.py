@@ -3,32 +3,20 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from augury.predictors.query_routing import Decision, QueryRouter
 from augury.services.trino_gateway.completed_queries import CompletedQuery, Heaviness
 from augury.services.trino_gateway.instruments import Instruments
 from augury.services.trino_gateway.messages import RoutingRequest
-from augury.services.trino_gateway.settings import LimitSettings, ServiceSettings
-from augury.services.web.request_body import read_bounded
+from augury.services.trino_gateway.settings import ServiceSettings
+from augury.services.web.json_messages import Refusal, parse, read_json
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI
 
 LONG_QUERY_CHARS = 20_000
 """Longer queries are decided in a thread, so that the others and `/health` do not wait for them."""
-
-MessageT = TypeVar("MessageT", bound=BaseModel)
-
-
-class Refusal(Exception):
-    """A request that cannot be answered; becomes a status and a JSON message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def create_application(
@@ -55,7 +43,7 @@ def create_application(
     limits, routing = settings.limits, settings.routing
 
     async def route(request: Request) -> Response:
-        body = await read_body(request, limits)
+        body = await read_json(request, limits.body_bytes, limits.body_seconds)
         start = time.perf_counter()
         asked = parse(RoutingRequest, body)
         text = asked.query_text()
@@ -74,7 +62,7 @@ def create_application(
         return JSONResponse({"routingGroup": decision.group, "errors": []})
 
     async def learn(request: Request) -> Response:
-        completed = parse(CompletedQuery, await read_body(request, limits))
+        completed = parse(CompletedQuery, await read_json(request, limits.body_bytes, limits.body_seconds))
         if len(completed.query) > limits.query_chars:
             raise Refusal(413, f"The query has {len(completed.query):,} characters.")
         outcome = heaviness.judge(completed)
@@ -110,48 +98,3 @@ def create_application(
     if settings.learning.enabled:
         application.add_route(settings.learning.path, learn, methods=["POST"])
     return application
-
-
-async def read_body(request: "Request", limits: LimitSettings) -> bytes:
-    """Read a JSON body, but no more of it than is allowed.
-
-    Args:
-        request: The request.
-        limits: Bytes and seconds.
-
-    Returns:
-        The body.
-
-    Raises:
-        Refusal: It is no JSON by its own account, too large, too slow, or the client went away.
-    """
-    # The gateway passes on the client's headers beside its own, so there may be two types, and one of them is JSON
-    types = [
-        part.split(";")[0].strip().lower()
-        for value in request.headers.getlist("content-type")
-        for part in value.split(",")
-    ]
-    if types and not any(kind == "application/json" or kind.endswith("+json") for kind in types):
-        raise Refusal(415, "The body must be application/json.")
-    return await read_bounded(request, limits.body_bytes, limits.body_seconds, Refusal)
-
-
-def parse(message: type[MessageT], body: bytes) -> MessageT:
-    """Read a message from a body.
-
-    Args:
-        message: What it should be.
-        body: JSON.
-
-    Returns:
-        The message.
-
-    Raises:
-        Refusal: The body is not JSON, or not this message.
-    """
-    try:
-        return message.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refusal(400, f"{where}: {first['msg']}" if where else first["msg"]) from None

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from augury.parameters import Parameters
 from augury.predictors.query_routing import RoutingSettings
+from augury.services.web.request_limits import RequestLimits
 from augury.services.web.settings_file import read_settings_file
 
 
@@ -22,16 +23,11 @@ class LearningSettings(Parameters):
     resource_errors: tuple[str, ...] | None = Field(default=None, description="error names, likewise")
 
 
-class LimitSettings(Parameters):
+class LimitSettings(RequestLimits):
     """What a request may cost."""
 
-    body_bytes: int = Field(default=5_000_000, ge=1, description="larger bodies are refused with 413, unread")
     query_chars: int = Field(
         default=1_000_000, ge=1, description="longer queries are refused with 413; the gateway's own limit is 1,000,000"
-    )
-    body_seconds: float = Field(default=5.0, gt=0, description="a body that takes longer to arrive is refused with 408")
-    connections: int | None = Field(
-        default=1_000, ge=1, description="open connections from which on requests get 503; null: no limit"
     )
 
 

@@ -1,1 +1,1 @@
-"""What all HTTP services share: settings from a file, and bodies that end where a limit says."""
+"""What all HTTP services share: a server, settings from a file, and bodies that end where a limit says."""

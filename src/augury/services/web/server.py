@@ -1,11 +1,10 @@
-"""Runs the application with uvicorn."""
+"""Runs an application with uvicorn."""
 
 import gc
 import socket
 from typing import TYPE_CHECKING
 
 from augury.errors import UserError
-from augury.services.trino_gateway.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -17,11 +16,12 @@ BACKLOG = 2048
 """Connections that wait to be accepted."""
 
 
-def listen(settings: ServiceSettings) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the address before anything else is done: a port that is in use is one message.
 
     Args:
-        settings: Host and port; port 0 is any free one.
+        host: Name or address.
+        port: 0 is any free one.
 
     Returns:
         A socket that takes connections.
@@ -31,7 +31,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
@@ -43,7 +43,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
             raise
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"The service cannot listen on {settings.host}:{settings.port}: {reason}.") from None
+        raise UserError(f"The service cannot listen on {host}:{port}: {reason}.") from None
     return listener
 
 
@@ -53,13 +53,13 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(application: "FastAPI", listener: socket.socket, settings: ServiceSettings) -> None:
+def run(application: "FastAPI", listener: socket.socket, connections: int | None) -> None:
     """Serve until a signal ends it.
 
     Args:
         application: What answers.
         listener: From :func:`listen`.
-        settings: Limits.
+        connections: Open connections from which on requests get 503; None: no limit.
     """
     import uvicorn
 
@@ -71,7 +71,7 @@ def run(application: "FastAPI", listener: socket.socket, settings: ServiceSettin
         log_level="warning",
         access_log=False,  # at hundreds of requests a second /metrics says more
         server_header=False,
-        limit_concurrency=settings.limits.connections,
+        limit_concurrency=connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off",
     )
