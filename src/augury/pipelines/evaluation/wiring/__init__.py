@@ -1,0 +1,1 @@
+"""The nodes of each kind of judgement, instantiated once per predictor; they import their modules when called."""
