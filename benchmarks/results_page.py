@@ -1,6 +1,6 @@
 """Print a predictor's figures of the last run as Markdown, for docs/results.md.
 
-python benchmarks/results_page.py pdf_memory|query_cost|food_waste|taxonomy|recommendation [data/08_reporting]
+python benchmarks/results_page.py <predictor> [data/08_reporting]
 """
 
 import argparse
@@ -111,6 +111,39 @@ def print_listed(
     print(table(columns, [[row.get(name) for name in columns] for row in baselines]))
 
 
+def with_interval(row: dict[str, Any], name: str) -> str:
+    """A figure of a row with its interval."""
+    if row.get(name) is None:
+        return ""
+    low, high = row.get(f"{name}_lower"), row.get(f"{name}_upper")
+    return cell(row[name]) + (f" [{cell(low)}, {cell(high)}]" if low is not None else "")
+
+
+def print_policy(
+    metrics: dict[str, Any], gates: list[dict[str, Any]], baselines: list[dict[str, Any]], slices: list[dict[str, Any]]
+) -> None:
+    """Print what a policy's choices cost: every figure that has an interval, gates, baselines, slices."""
+    print(
+        f"{metrics['n_test']:,} held-out cases in {metrics['n_test_groups']:,} groups, seed {metrics['seed']}; the "
+        f"cost is {metrics['unit']}. Intervals: {metrics['confidence']:.0%}, bootstrap over groups.\n"
+    )
+    ends = {f"{name}_{side}": value for name, pair in metrics["intervals"].items()
+            for side, value in zip(("lower", "upper"), pair, strict=True)}  # fmt: skip
+    rows = [[name, with_interval(metrics | ends, name)] for name in metrics["intervals"]]
+    print(table(["metric", "value"], rows), "\n")
+    print(gate_rows(gates), "\n")
+    columns = ["cost", "saving", "cost_over_oracle", "accuracy"]
+    rows = [[row["model"], *(with_interval(row, name) for name in columns)] for row in baselines]
+    print(table(["model", *columns], rows), "\n")
+    columns = ["cost", "saving_over_best_baseline", "regret"]
+    rows = [
+        [f"{row['slice']} = {row['value']}", row["n"], *(with_interval(row, name) for name in columns)]
+        for row in slices
+    ]
+    if rows:
+        print(table(["slice", "n", *columns], rows))
+
+
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,6 +158,9 @@ def main() -> None:
     metrics = read("metrics")
     if "roc_auc" in metrics:
         print_binary(metrics, read("gates"), read("baselines"))
+        return
+    if "cost_best_baseline" in metrics:
+        print_policy(metrics, read("gates"), read("baselines"), read("slices"))
         return
     for headline, names in (("micro_f1", MULTILABEL), ("hr_at_10", RANKING)):
         if headline in metrics:
