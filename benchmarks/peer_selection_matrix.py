@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from augury.errors import UserError
+from augury.metrics.off_policy import ESTIMATORS, sampling_deviation
 from augury.pipelines.collection.peer_simulation import latency_cube
 from augury.pipelines.data_engineering.peer_fetches import FetchSource, FetchSplit, prepare_fetches
-from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates
+from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates, target_of
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
 from augury.predictors.peer_replay import compare_policies, new_selector
 from augury.predictors.peer_requests import Requests, requests_of_cube, requests_of_table
@@ -49,17 +50,15 @@ def main() -> None:
             requests_of_cube(cube, arguments.candidates, seed, arguments.per_round) for seed in range(arguments.seeds)
         ]
         show(drawn)
-        show_off_policy(drawn[0], arguments.logs, arguments.draws)
+        show_off_policy(drawn[0], cube, arguments.logs, arguments.draws)
     if arguments.simulate:
         print("\nA simulated low-rank network, 490 x 490 x 18, noise 0.016")
+        cubes = [latency_cube(490, 490, 18, seed=seed) for seed in range(arguments.seeds)]
         for per_round in (1, 4):
-            networks = [
-                requests_of_cube(latency_cube(490, 490, 18, seed=seed), 5, seed, per_round)
-                for seed in range(arguments.seeds)
-            ]
+            networks = [requests_of_cube(cube, 5, seed, per_round) for seed, cube in enumerate(cubes)]
             print(f"{per_round} request(s) by round and client")
             show(networks)
-        show_off_policy(networks[0], arguments.logs, arguments.draws)
+        show_off_policy(networks[0], cubes[0], arguments.logs, arguments.draws)
     if arguments.decisions:
         table = pd.read_parquet(arguments.decisions)
         primary, report = prepare_fetches(table, FetchSource(columns=COLUMNS), FetchSplit())
@@ -93,8 +92,12 @@ def show(drawn: list[Requests]) -> None:
     print(mean.round(3).to_string())
 
 
-def show_off_policy(requests: Requests, logs: int, draws: int) -> None:
-    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests."""
+def show_off_policy(requests: Requests, cube: Any, logs: int, draws: int) -> None:
+    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests.
+
+    Beside what the drawn logs show stands the root mean square over all logs that could be drawn: with the outcome
+    model that was used; and with one that no log can teach, every pair's mean over all other rounds of the whole cube.
+    """
     count = len(requests.client)
     half = count // 2
     selector = new_selector(SelectorSettings(epsilon=0.0))
@@ -107,8 +110,31 @@ def show_off_policy(requests: Requests, logs: int, draws: int) -> None:
         f"{draws} logs "
         f"({time.process_time() - started:.1f} CPU s):"
     )
-    table = pd.DataFrame({"mean_absolute_error": errors.abs().mean(), "mean_error": errors.mean()})
+    found = errors[list(ESTIMATORS)]
+    table = pd.DataFrame(
+        {
+            "mean_absolute_error": found.abs().mean(),
+            "root_mean_square": np.sqrt((found**2).mean()),
+            "mean_error": found.mean(),
+        }
+    )
     print(table.round(4).to_string())
+    print(f"doubly robust over all logs, root mean square: {np.sqrt((errors['expected'] ** 2).mean()):.4f}")
+    outcome = np.log(later.latency)
+    others = means_of_other_rounds(cube, later, outcome)
+    if np.isfinite(others).all():
+        propensity = 1 / np.diff(later.start)[later.request]
+        floor = sampling_deviation(later.start, target_of(later, selector), propensity, outcome - others)
+        print(f"the same, if the model knew every pair's mean over all other rounds: {floor:.4f}")
+
+
+def means_of_other_rounds(cube: Any, requests: Requests, outcome: Any) -> Any:
+    """Mean log round-trip time of each candidate's pair over a cube's other rounds; NaN: there is none."""
+    usable = np.isfinite(cube) & (cube > 0)
+    logs = np.log(np.where(usable, cube, 1.0)).reshape(-1, *cube.shape[-2:])
+    pair = (requests.client[requests.request], requests.peer)
+    count = usable.reshape(logs.shape).sum(axis=0)[pair] - 1
+    return np.where(count > 0, (logs.sum(axis=0)[pair] - outcome) / np.maximum(count, 1), np.nan)
 
 
 if __name__ == "__main__":
