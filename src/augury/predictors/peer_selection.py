@@ -84,6 +84,17 @@ class PeerSelector(PolicyPredictor):
         self._index_ids()
         self._random = np.random.default_rng(metadata.seed)
 
+    @property
+    def settings(self) -> SelectorSettings:
+        """Settings; whatever replaces them counts from the next request on."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SelectorSettings) -> None:
+        self._settings = settings
+        # Put together once, as this takes as long as a third of a decision
+        self._knobs = knobs(settings)
+
     # --- one request at a time ---
 
     def select(
@@ -161,7 +172,7 @@ class PeerSelector(PolicyPredictor):
         self.know([str(client)], [peer])
         learn(
             self.tables,
-            knobs(self.settings),
+            self._knobs,
             self.settings.load,
             self.client_index[str(client)],
             self.peer_index[peer],
@@ -203,7 +214,7 @@ class PeerSelector(PolicyPredictor):
         chosen = np.zeros(len(own.client), dtype=np.int64)
         predicted = np.zeros(len(own.peer))
         replay(
-            self.tables, knobs(self.settings), self.settings.load, own.start, own.client, own.peer, own.latency, own.ok,
+            self.tables, self._knobs, self.settings.load, own.start, own.client, own.peer, own.latency, own.ok,
             own.load, learned_rows(own), probes or self.settings.probes, chosen, predicted,
         )  # fmt: skip
         return chosen, predicted
@@ -220,7 +231,7 @@ class PeerSelector(PolicyPredictor):
         peer = np.array([self.peer_index.get(name, 0) for name in requests.peers], dtype=np.int64)
         scores, means = np.empty(len(requests.peer)), np.empty(len(requests.peer))
         rank_all(
-            self.tables, knobs(self.settings), client[requests.client[requests.request]], peer[requests.peer],
+            self.tables, self._knobs, client[requests.client[requests.request]], peer[requests.peer],
             requests.load, scores, means,
         )  # fmt: skip
         return scores, means
@@ -281,7 +292,7 @@ class PeerSelector(PolicyPredictor):
         codes = np.array([self.peer_index.get(name, 0) for name in candidates], dtype=np.int64)
         scores, means = np.empty(len(codes)), np.empty(len(codes))
         code = self.client_index.get(client or UNKNOWN, 0)
-        rank(self.tables, knobs(self.settings), code, codes, np.asarray(loads, dtype=np.float64), scores, means)
+        rank(self.tables, self._knobs, code, codes, np.asarray(loads, dtype=np.float64), scores, means)
         return np.argsort(scores, kind="stable"), means
 
     def _predict(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -49,10 +49,10 @@ class PeerSettings(Parameters):
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="of plain SGD")
     regularisation: float = Field(default=0.02, ge=0, description="of plain SGD")
     prior_weight: float = Field(
-        default=0.7, gt=0, description="k: observations that the prior is worth; a pair weighs n / (n + k)"
+        default=1.0, gt=0, description="k: observations that the prior is worth; a pair weighs n / (n + k)"
     )
     decay: float = Field(default=0.9, gt=0, le=1, description="of a pair's older observations with each new one")
-    shock: float = Field(default=0.1, ge=0, le=1, description="rate of the fast means of peers and clients")
+    shock: float = Field(default=0.05, ge=0, le=1, description="rate of the fast means of peers and clients")
     mirror: str = Field(
         default="auto",
         pattern="^(auto|always|never)$",
