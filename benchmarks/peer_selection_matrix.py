@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=10_000, help="decisions of the logs of the off-policy estimates")
     parser.add_argument("--draws", type=int, default=20, help="logs")
     parser.add_argument("--simulate", action="store_true", help="the low-rank network, too (490 x 490 x 18)")
+    parser.add_argument("--odd", action="store_true", help="simulated networks that are odd or say little")
     arguments = parser.parse_args()
     if arguments.data:
         cube = read_cube(arguments.data, arguments.key)
@@ -59,6 +60,8 @@ def main() -> None:
             print(f"{per_round} request(s) by round and client")
             show(networks)
         show_off_policy(networks[0], cubes[0], arguments.logs, arguments.draws)
+    if arguments.odd:
+        show_odd()
     if arguments.decisions:
         table = pd.read_parquet(arguments.decisions)
         primary, report = prepare_fetches(table, FetchSource(columns=COLUMNS), FetchSplit())
@@ -90,6 +93,33 @@ def show(drawn: list[Requests]) -> None:
     mean.insert(1, "sd", ratios.std(axis=1, ddof=1) if len(found) > 1 else np.nan)
     mean.insert(2, f"saved_of_{EWMA}", 1 - (ratios / plain).mean(axis=1))
     print(mean.round(3).to_string())
+
+
+def show_odd() -> None:
+    """Print costs on networks with one round, gaps, wild answers, time-outs, many peers or no structure."""
+    random = np.random.default_rng(0)
+    plain = latency_cube(300, 300, 12, rank=4, noise=0.05, seed=71)
+    wild = plain * np.where(random.random(plain.shape) < 0.01, 100, 1)
+    gaps = np.where(random.random(plain.shape[1:]) < 0.3, np.nan, plain)
+    alike = np.sqrt(plain * plain.transpose(0, 2, 1))
+    unrelated = np.exp(random.normal(4, 0.8, (60, 60)) + random.normal(0, 0.3, (100, 60, 60)))
+    drawn = {
+        "as it is": requests_of_cube(plain, per_round=2),
+        "one round, 20 requests": requests_of_cube(plain[0], per_round=20),
+        "30 % of the pairs missing": requests_of_cube(gaps, per_round=2),
+        "both directions alike": requests_of_cube(alike, per_round=2),
+        "1 % of the answers take 100 times as long": requests_of_cube(wild, per_round=2),
+        "2,000 peers of 300 clients": requests_of_cube(latency_cube(300, 2000, 4, rank=4, seed=72), per_round=6),
+        "60 x 60 x 100, no structure, one request": requests_of_cube(unrelated),
+    }
+    some = drawn["as it is"]
+    fails = random.random(len(some.peer)) < np.where(random.random(len(some.peers)) < 0.15, 0.5, 0.01)[some.peer]
+    late = np.where(fails, 10 * some.latency.max(), some.latency)
+    drawn["15 % of the peers fail half of the time"] = some._replace(ok=~fails, latency=late)
+    rows = {
+        name: compare_policies(requests, probes=(1, 2), rules=(EWMA, "lin_ucb")) for name, requests in drawn.items()
+    }
+    print(pd.DataFrame({name: table["cost_over_oracle"] for name, table in rows.items()}).T.round(3).to_string())
 
 
 def show_off_policy(requests: Requests, cube: Any, logs: int, draws: int) -> None:
