@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from augury.errors import UserError
+from augury.metrics.off_policy import ESTIMATORS, sampling_deviation
 from augury.pipelines.collection.peer_simulation import latency_cube
 from augury.pipelines.data_engineering.peer_fetches import FetchSource, FetchSplit, prepare_fetches
-from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates
+from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates, target_of
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
 from augury.predictors.peer_replay import compare_policies, new_selector
 from augury.predictors.peer_requests import Requests, requests_of_cube, requests_of_table
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=10_000, help="decisions of the logs of the off-policy estimates")
     parser.add_argument("--draws", type=int, default=20, help="logs")
     parser.add_argument("--simulate", action="store_true", help="the low-rank network, too (490 x 490 x 18)")
+    parser.add_argument("--odd", action="store_true", help="simulated networks that are odd or say little")
     arguments = parser.parse_args()
     if arguments.data:
         cube = read_cube(arguments.data, arguments.key)
@@ -49,17 +51,17 @@ def main() -> None:
             requests_of_cube(cube, arguments.candidates, seed, arguments.per_round) for seed in range(arguments.seeds)
         ]
         show(drawn)
-        show_off_policy(drawn[0], arguments.logs, arguments.draws)
+        show_off_policy(drawn[0], cube, arguments.logs, arguments.draws)
     if arguments.simulate:
         print("\nA simulated low-rank network, 490 x 490 x 18, noise 0.016")
+        cubes = [latency_cube(490, 490, 18, seed=seed) for seed in range(arguments.seeds)]
         for per_round in (1, 4):
-            networks = [
-                requests_of_cube(latency_cube(490, 490, 18, seed=seed), 5, seed, per_round)
-                for seed in range(arguments.seeds)
-            ]
+            networks = [requests_of_cube(cube, 5, seed, per_round) for seed, cube in enumerate(cubes)]
             print(f"{per_round} request(s) by round and client")
             show(networks)
-        show_off_policy(networks[0], arguments.logs, arguments.draws)
+        show_off_policy(networks[0], cubes[0], arguments.logs, arguments.draws)
+    if arguments.odd:
+        show_odd()
     if arguments.decisions:
         table = pd.read_parquet(arguments.decisions)
         primary, report = prepare_fetches(table, FetchSource(columns=COLUMNS), FetchSplit())
@@ -93,8 +95,39 @@ def show(drawn: list[Requests]) -> None:
     print(mean.round(3).to_string())
 
 
-def show_off_policy(requests: Requests, logs: int, draws: int) -> None:
-    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests."""
+def show_odd() -> None:
+    """Print costs on networks with one round, gaps, wild answers, time-outs, many peers or no structure."""
+    random = np.random.default_rng(0)
+    plain = latency_cube(300, 300, 12, rank=4, noise=0.05, seed=71)
+    wild = plain * np.where(random.random(plain.shape) < 0.01, 100, 1)
+    gaps = np.where(random.random(plain.shape[1:]) < 0.3, np.nan, plain)
+    alike = np.sqrt(plain * plain.transpose(0, 2, 1))
+    unrelated = np.exp(random.normal(4, 0.8, (60, 60)) + random.normal(0, 0.3, (100, 60, 60)))
+    drawn = {
+        "as it is": requests_of_cube(plain, per_round=2),
+        "one round, 20 requests": requests_of_cube(plain[0], per_round=20),
+        "30 % of the pairs missing": requests_of_cube(gaps, per_round=2),
+        "both directions alike": requests_of_cube(alike, per_round=2),
+        "1 % of the answers take 100 times as long": requests_of_cube(wild, per_round=2),
+        "2,000 peers of 300 clients": requests_of_cube(latency_cube(300, 2000, 4, rank=4, seed=72), per_round=6),
+        "60 x 60 x 100, no structure, one request": requests_of_cube(unrelated),
+    }
+    some = drawn["as it is"]
+    fails = random.random(len(some.peer)) < np.where(random.random(len(some.peers)) < 0.15, 0.5, 0.01)[some.peer]
+    late = np.where(fails, 10 * some.latency.max(), some.latency)
+    drawn["15 % of the peers fail half of the time"] = some._replace(ok=~fails, latency=late)
+    rows = {
+        name: compare_policies(requests, probes=(1, 2), rules=(EWMA, "lin_ucb")) for name, requests in drawn.items()
+    }
+    print(pd.DataFrame({name: table["cost_over_oracle"] for name, table in rows.items()}).T.round(3).to_string())
+
+
+def show_off_policy(requests: Requests, cube: Any, logs: int, draws: int) -> None:
+    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests.
+
+    Beside what the drawn logs show stands the root mean square over all logs that could be drawn: with the outcome
+    model that was used; and with one that no log can teach, every pair's mean over all other rounds of the whole cube.
+    """
     count = len(requests.client)
     half = count // 2
     selector = new_selector(SelectorSettings(epsilon=0.0))
@@ -107,8 +140,31 @@ def show_off_policy(requests: Requests, logs: int, draws: int) -> None:
         f"{draws} logs "
         f"({time.process_time() - started:.1f} CPU s):"
     )
-    table = pd.DataFrame({"mean_absolute_error": errors.abs().mean(), "mean_error": errors.mean()})
+    found = errors[list(ESTIMATORS)]
+    table = pd.DataFrame(
+        {
+            "mean_absolute_error": found.abs().mean(),
+            "root_mean_square": np.sqrt((found**2).mean()),
+            "mean_error": found.mean(),
+        }
+    )
     print(table.round(4).to_string())
+    print(f"doubly robust over all logs, root mean square: {np.sqrt((errors['expected'] ** 2).mean()):.4f}")
+    outcome = np.log(later.latency)
+    others = means_of_other_rounds(cube, later, outcome)
+    if np.isfinite(others).all():
+        propensity = 1 / np.diff(later.start)[later.request]
+        floor = sampling_deviation(later.start, target_of(later, selector), propensity, outcome - others)
+        print(f"the same, if the model knew every pair's mean over all other rounds: {floor:.4f}")
+
+
+def means_of_other_rounds(cube: Any, requests: Requests, outcome: Any) -> Any:
+    """Mean log round-trip time of each candidate's pair over a cube's other rounds; NaN: there is none."""
+    usable = np.isfinite(cube) & (cube > 0)
+    logs = np.log(np.where(usable, cube, 1.0)).reshape(-1, *cube.shape[-2:])
+    pair = (requests.client[requests.request], requests.peer)
+    count = usable.reshape(logs.shape).sum(axis=0)[pair] - 1
+    return np.where(count > 0, (logs.sum(axis=0)[pair] - outcome) / np.maximum(count, 1), np.nan)
 
 
 if __name__ == "__main__":

@@ -203,8 +203,10 @@ def test_doubly_robust_is_near_the_truth_at_ten_thousand_logs():
     selector = new_selector(SelectorSettings(epsilon=0.0))
     selector.learn_requests(requests.part(0, 6000))
     errors = errors_of_estimates(requests.part(6000, 16_000), selector, PeerJudgement(draws=6), 0)
-    assert set(errors) == set(ESTIMATORS)
-    assert errors["doubly_robust"].abs().mean() < 0.015
+    assert set(errors) == {*ESTIMATORS, "expected"}
+    assert errors["doubly_robust"].abs().mean() < 0.01
+    # What all logs would show is what the drawn ones do, up to chance
+    assert 0.4 < np.sqrt((errors["doubly_robust"] ** 2).mean() / (errors["expected"] ** 2).mean()) < 2
     assert errors["doubly_robust"].abs().mean() < errors["ips"].abs().mean()
 
 

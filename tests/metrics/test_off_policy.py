@@ -10,10 +10,12 @@ from augury.errors import UserError
 from augury.metrics.off_policy import (
     Log,
     check_propensities,
+    combined_models,
     cross_fitted,
     estimate,
     estimated_propensities,
     folds_of,
+    sampling_deviation,
 )
 
 
@@ -158,3 +160,79 @@ def test_propensities_are_estimated_from_how_often_each_place_was_taken():
     found = estimated_propensities(log, score.ravel()).reshape(-1, 3)
     assert np.allclose(found.sum(axis=1), 1)
     assert abs(found[np.arange(3000), best].mean() - 0.8) < 0.03
+
+
+def blended(random, decisions=3000, actions=4, noise=1.0):
+    """A uniform log, a greedy policy, and two models: one wrong on the policy's own actions, one with little to say."""
+    truth = random.normal(0, 1, (decisions, actions)) + random.normal(0, noise, (decisions, actions))
+    wrong = 0.5 * truth + random.normal(0, 0.3, truth.shape)
+    best = wrong.argmin(axis=1)
+    target = np.eye(actions)[best]
+    wrong[np.arange(decisions), best] -= 2
+    models = np.column_stack([wrong.ravel(), truth.ravel() + random.normal(0, 1, truth.size)])
+    taken = random.integers(0, actions, decisions)
+    propensity = np.full(truth.size, 1 / actions)
+    return log_of([actions] * decisions, taken, truth[np.arange(decisions), taken], propensity), target, truth, models
+
+
+def test_blended_models_leave_less_of_the_judged_actions_than_the_first_and_are_right_on_average():
+    log, target, truth, models = blended(np.random.default_rng(0))
+    found = combined_models(log, target.ravel(), models, folds_of(3000, 5, 0))
+    judged = np.flatnonzero(target.ravel())
+    left = {name: truth.ravel() - model for name, model in (("first", models[:, 0]), ("blended", found))}
+    assert np.square(left["blended"][judged]).mean() < 0.3 * np.square(left["first"][judged]).mean()
+    assert abs(left["blended"][judged].mean()) < 0.1
+    errors = []
+    for seed in range(60):
+        log, target, truth, models = blended(np.random.default_rng(seed), 300)
+        model = combined_models(log, target.ravel(), models, folds_of(300, 5, seed))
+        estimated = estimate(log, target.ravel(), model, replicates=0)["values"]["doubly_robust"]
+        errors.append(estimated - float((target * truth).sum() / 300))
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(len(errors))
+
+
+def test_a_decision_s_blend_comes_from_the_other_folds():
+    log, target, _, models = blended(np.random.default_rng(1), 200)
+    folds = folds_of(200, 4, 0)
+    before = combined_models(log, target.ravel(), models, folds)
+    changed = Log(log.start, log.taken, log.outcome + 10 * (folds == 2), log.propensity, log.group)
+    after = combined_models(changed, target.ravel(), models, folds)
+    same = before == after
+    assert same[folds[log.decision] == 2].all() and not same[folds[log.decision] != 2].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.01, 100), st.floats(-50, 50))
+def test_a_blend_moves_with_the_scale_of_outcomes(seed, scale, shift):
+    log, target, _, models = blended(np.random.default_rng(seed), 60)
+    folds = folds_of(60, 3, seed)
+    other = Log(log.start, log.taken, log.outcome * scale + shift, log.propensity, log.group)
+    plain = combined_models(log, target.ravel(), models, folds)
+    moved = combined_models(other, target.ravel(), models * scale + shift, folds)
+    np.testing.assert_allclose(moved, plain * scale + shift, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_of_actions_that_the_log_never_shows_the_first_model_says_what_it_says():
+    log, _, _, models = blended(np.random.default_rng(2), 40)
+    start = log.start[:-1]
+    never = np.zeros(len(models))
+    never[start + (log.taken - start + 1) % 4] = 1.0
+    np.testing.assert_array_equal(combined_models(log, never, models, folds_of(40, 4, 0)), models[:, 0])
+
+
+def test_the_sampling_deviation_is_that_of_estimates_over_all_logs():
+    random = np.random.default_rng(4)
+    truth, model = random.normal(2, 1, (3, 2)), random.normal(2, 1, (3, 2))
+    propensity, target = random.dirichlet([2, 2], 3), random.dirichlet([1, 1], 3)
+    expected, chances = [], []
+    for taken in np.ndindex(2, 2, 2):
+        rows = np.arange(3)
+        log = log_of([2] * 3, list(taken), truth[rows, taken], propensity.ravel())
+        found = estimate(log, target.ravel(), model.ravel(), replicates=0)["values"]["doubly_robust"]
+        expected.append(found - (target * truth).sum() / 3)
+        chances.append(propensity[rows, taken].prod())
+    assert np.dot(chances, expected) == pytest.approx(0, abs=1e-12)
+    deviation = np.sqrt(np.dot(chances, np.square(expected)))
+    start = np.arange(0, 7, 2)
+    left = (truth - model).ravel()
+    assert sampling_deviation(start, target.ravel(), propensity.ravel(), left) == pytest.approx(deviation)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from augury.errors import UserError
-from augury.predictors.peer_selection import PeerSelector, Ranking
+from augury.predictors.peer_rankings import Ranking
+from augury.predictors.peer_selection import PeerSelector
 
 DECIMALS = 4
 

@@ -9,13 +9,16 @@ which one was taken, and its outcome. Of a policy that would have acted otherwis
 - The **direct method** takes a model's predictions of all outcomes; as biased as the model. The model must not have
   seen the decision that it judges: :func:`cross_fitted`.
 - **Doubly robust** [3]_ takes the model's predictions and corrects them by the weighted errors on what was taken: right
-  on average if the propensities are right or the model is.
+  on average if the propensities are right or the model is. How far it is off by chance depends on what the model leaves
+  of the outcomes of the judged policy's actions alone (:func:`sampling_deviation`), so models are blended to leave
+  little of those (:func:`combined_models`), after the "more robust doubly robust" estimator [4]_.
 
 Intervals are bootstrap intervals over groups of decisions, such as those of one client.
 
 .. [1] D. G. Horvitz and D. J. Thompson, JASA 47 (1952).
 .. [2] A. Swaminathan and T. Joachims, "The self-normalized estimator for counterfactual learning", NeurIPS 2015.
 .. [3] M. Dudik, J. Langford, L. Li, "Doubly robust policy evaluation and learning", ICML 2011.
+.. [4] M. Farajtabar, Y. Chow, M. Ghavamzadeh, "More robust doubly robust off-policy evaluation", ICML 2018.
 """
 
 from collections.abc import Callable
@@ -34,6 +37,8 @@ Integers = npt.NDArray[np.int64]
 ESTIMATORS = ("ips", "snips", "direct", "doubly_robust")
 SUM_TOLERANCE = 0.02
 """By how much the propensities of a decision may miss 1: logs keep them rounded."""
+BLEND_STRENGTH = 10.0
+"""How many equally weighted decisions the first of some blended models is worth."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,68 @@ def cross_fitted(log: Log, folds: Integers, fit_predict: Callable[[npt.NDArray[n
         inside = of_row == fold
         found[inside] = fit_predict(folds != fold)[inside]
     return found
+
+
+def combined_models(log: Log, target: Floats, models: Floats, folds: Integers) -> Floats:
+    """Blend predictions such that doubly robust estimates of a policy vary least: by least squares on its own actions.
+
+    Over logs, the squared error of a decision counts by its squared weight times the chance that its action had not
+    been taken. The regression (an intercept and a coefficient per model) begins as the first model, and a decision's
+    coefficients come from the other folds.
+
+    Args:
+        log: The log.
+        target: Probability with which the policy would take each action, shape ``(rows,)``.
+        models: Outcome of each action by each model, shape ``(rows, models)``; none has seen the decision.
+        folds: Fold of each decision, shape ``(n,)``.
+
+    Returns:
+        Shape ``(rows,)``.
+    """
+    taken = log.taken
+    weight = (target[taken] / log.propensity[taken]) ** 2 * (1 - log.propensity[taken])
+    found = models[:, 0].copy()
+    of_row = folds[log.decision]
+    for fold in np.unique(folds):
+        counts = np.where(folds != fold, weight, 0.0)
+        total = counts.sum()
+        if total <= 0:
+            continue
+        counts /= total
+        centre = counts @ models[taken]
+        centred = models[taken] - centre
+        products = centred.T @ (counts[:, None] * centred)
+        # As many decisions as weigh the same, and a trace of a ridge for models that are constant
+        ridge = BLEND_STRENGTH * (counts**2).sum() * products[0, 0] + 1e-9
+        left = log.outcome - models[taken, 0]
+        slopes = np.linalg.solve(products + ridge * np.eye(len(centre)), centred.T @ (counts * left))
+        inside = of_row == fold
+        found[inside] += counts @ left / (1 + BLEND_STRENGTH * (counts**2).sum()) + (models[inside] - centre) @ slopes
+    return found
+
+
+def sampling_deviation(start: Integers, target: Floats, propensity: Floats, left: Floats) -> float:
+    """Standard deviation of a doubly robust estimate over logs of the same decisions, all outcomes being known.
+
+    It is what the draw of the logged actions alone brings: with ``left`` the errors of the best model there could be,
+    no estimate of the kind does better; with ``left`` the outcomes themselves, it is that of IPS.
+
+    Args:
+        start: Row of the first action of each decision, shape ``(n + 1,)``.
+        target: Probability with which the judged policy takes each action, shape ``(rows,)``.
+        propensity: Probability with which the logged policy did.
+        left: Outcome less the model's prediction of it.
+
+    Examples:
+        One decision, two actions that were as likely; the judged policy takes the first, whose outcome the model misses
+        by 1: the estimate is off by 1 one way or the other.
+
+        >>> sampling_deviation(np.array([0, 2]), np.array([1.0, 0]), np.array([0.5, 0.5]), np.array([1.0, 7.0]))
+        1.0
+    """
+    squares = np.add.reduceat(target**2 / propensity * left**2, start[:-1])
+    means = np.add.reduceat(target * left, start[:-1])
+    return float(np.sqrt((squares - means**2).sum()) / (len(start) - 1))
 
 
 def estimated_propensities(log: Log, score: Floats, smoothing: float = 1.0) -> Floats:

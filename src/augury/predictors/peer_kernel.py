@@ -1,13 +1,9 @@
 """The compiled loops of ``peer_selection``: predict a candidate, learn from an answer; importing it needs numba.
 
-The prior of a pair is ``mean + bias(client) + bias(peer) + <factors(client), factors(peer)>`` of log latency. Its
-vectors are learned online by stochastic gradient steps. With ``step: covariance``, each step is scaled by the
-covariance that is left of the vector (the extended Kalman filter of a matrix factorisation), so that the first answers
-move it far and the thousandth hardly at all.
-
-On top of the prior, five signals are blended by a recursive ridge regression that starts as the plain rule
-``n / (n + k)`` and leaves it only as far as the answers say: the pair's own mean, the mean of the mirrored pair (A to B
-when asked for B to A), fast means of the latest errors of the peer and of the client, and the requests in flight.
+On top of the low-rank prior of a pair (:mod:`augury.predictors.peer_vectors`), five signals are blended by a recursive
+ridge regression that starts as the plain rule ``n / (n + k)`` and leaves it only as far as the answers say: the pair's
+own mean, the mean of the mirrored pair (A to B when asked for B to A), fast means of the latest errors of the peer and
+of the client, and the requests in flight.
 
 A failure says nothing of how fast a peer answers when it does. It is counted by itself, and a candidate's score is the
 expectation over both: an answer after its latency, or a failure after what failures take.
@@ -18,16 +14,32 @@ from typing import Any
 import numba
 import numpy as np
 
-from augury.predictors.peer_tables import BIAS_VARIANCE, BLEND_STRENGTH, LOAD, SIGNALS
-
-MEAN, COUNT, ERROR, ERROR_WEIGHT, PRIOR_ERROR, PRIOR_WEIGHT = 0, 1, 2, 3, 4, 5
-MIRROR_N, MIRROR_X, MIRROR_Y, MIRROR_XX, MIRROR_YY, MIRROR_XY = 6, 7, 8, 9, 10, 11
-ANSWERS = 12
-FAILED, FAILED_WEIGHT, FAILURE, FAILURE_WEIGHT = 13, 14, 15, 16
+from augury.predictors.compiled_sources import digest
+from augury.predictors.peer_tables import (
+    ANSWERS,
+    BLEND_STRENGTH,
+    COUNT,
+    ERROR,
+    ERROR_WEIGHT,
+    FAILED,
+    FAILED_WEIGHT,
+    FAILURE,
+    FAILURE_WEIGHT,
+    LOAD,
+    MEAN,
+    MIRROR_N,
+    MIRROR_X,
+    MIRROR_XX,
+    MIRROR_XY,
+    MIRROR_Y,
+    MIRROR_YY,
+    PRIOR_ERROR,
+    PRIOR_WEIGHT,
+    SIGNALS,
+)
+from augury.predictors.peer_vectors import WORST_ERRORS, compiled, doubt, learn_vectors, prior_of
 
 MEAN_MEMORY = 1000.0
-WORST_ERRORS = 3.0
-"""Errors are clipped at this many standard deviations: one answer that took a minute must not turn a vector round."""
 PEER_STRENGTH = 5.0
 FORGET_BLEND = 0.9999
 FORGET_PEER = 0.99
@@ -39,8 +51,6 @@ MIRROR_LEAST = 30
 MIRROR_CORRELATION = 0.3
 OTHER_SIDE = 2.0
 """How much more variance a mirrored observation has than an own one."""
-
-compiled = numba.njit(cache=True, nogil=True)
 
 
 @compiled
@@ -71,9 +81,7 @@ def look_up(tables: Any, knobs: Any, c: int, p: int, load: float, signals: Any) 
     Returns:
         The prior and the prediction, both of log latency.
     """
-    prior = tables.totals[MEAN] + tables.client[c, knobs.factors] + tables.peer[p, knobs.factors]
-    for f in range(knobs.factors):
-        prior += tables.client[c, f] * tables.peer[p, f]
+    prior = prior_of(tables, knobs, c, p)
     n, k = tables.weight[c, p], knobs.prior_weight
     signals[0] = (tables.total[c, p] - n * prior) / (n + k)
     signals[1] = 0.0
@@ -112,21 +120,6 @@ def failure_rate(tables: Any, c: int, p: int) -> float:
 
 
 @compiled
-def doubt(tables: Any, knobs: Any, c: int, p: int) -> float:
-    """Standard deviation of what is not known of the prior of a pair; 0 with plain gradient steps, which keep none."""
-    if knobs.gradient:
-        return 0.0
-    d, found = knobs.factors, 0.0
-    for f in range(d + 1):
-        u = tables.client[c, f] if f < d else 1.0
-        v = tables.peer[p, f] if f < d else 1.0
-        for h in range(d + 1):
-            found += tables.client_covariance[c, f, h] * v * (tables.peer[p, h] if h < d else 1.0)
-            found += tables.peer_covariance[p, f, h] * u * (tables.client[c, h] if h < d else 1.0)
-    return float(np.sqrt(max(found, 0.0)))
-
-
-@compiled
 def judge(tables: Any, knobs: Any, c: int, p: int, load: float, signals: Any) -> tuple[float, float]:
     """Score of a pair, lower is better, and the expected log of what it takes."""
     _, mean = look_up(tables, knobs, c, p, load, signals)
@@ -145,58 +138,11 @@ def judge(tables: Any, knobs: Any, c: int, p: int, load: float, signals: Any) ->
 
 
 @compiled
-def rank(tables: Any, knobs: Any, c: int, peers: Any, loads: Any, scores: Any, means: Any) -> None:
+def judge_all(tables: Any, knobs: Any, c: int, peers: Any, loads: Any, scores: Any, means: Any) -> None:
     """Score the candidates of one request, lower is better, and predict their log latencies."""
     signals = np.empty(SIGNALS)
     for j in range(len(peers)):
         scores[j], means[j] = judge(tables, knobs, c, peers[j], loads[j], signals)
-
-
-@compiled
-def learn_vectors(tables: Any, knobs: Any, c: int, p: int, y: float, noisier: float) -> None:
-    """Move the vectors of a client and a peer towards an answer."""
-    d = knobs.factors
-    u, v = tables.client[c], tables.peer[p]
-    error = y - tables.totals[MEAN] - u[d] - v[d]
-    for f in range(d):
-        error -= u[f] * v[f]
-    t = tables.totals
-    noise = t[PRIOR_ERROR] / t[PRIOR_WEIGHT] if t[PRIOR_WEIGHT] > 0 else 1.0
-    if knobs.gradient:
-        worst = WORST_ERRORS * np.sqrt(noise)
-        error = min(max(error, -worst), worst)
-        rate = knobs.learning_rate / noisier
-        for f in range(d):
-            a, b = u[f], v[f]
-            u[f] += rate * (error * b - knobs.regularisation * a)
-            v[f] += rate * (error * a - knobs.regularisation * b)
-        # A mean of the first answers, then a slow one
-        u[d] += max(rate, 1 / (tables.client_seen[c] + 3)) * (error - knobs.regularisation * u[d])
-        v[d] += max(rate, 1 / (tables.peer_seen[p] + 3)) * (error - knobs.regularisation * v[d])
-        return
-    cu, cv = tables.client_covariance[c], tables.peer_covariance[p]
-    gain_u, gain_v = np.empty(d + 1), np.empty(d + 1)
-    total = noise * noisier
-    for f in range(d + 1):
-        a, b = cu[f, d], cv[f, d]
-        for h in range(d):
-            a += cu[f, h] * v[h]
-            b += cv[f, h] * u[h]
-        gain_u[f], gain_v[f] = a, b
-        total += a * (v[f] if f < d else 1.0) + b * (u[f] if f < d else 1.0)
-    worst = WORST_ERRORS * np.sqrt(total)
-    error = min(max(error, -worst), worst)
-    keep = 1 - knobs.drift
-    for f in range(d + 1):
-        u[f] += gain_u[f] * error / total
-        v[f] += gain_v[f] * error / total
-    for f in range(d + 1):
-        for h in range(d + 1):
-            cu[f, h] = (cu[f, h] - gain_u[f] * gain_u[h] / total) * keep
-            cv[f, h] = (cv[f, h] - gain_v[f] * gain_v[h] / total) * keep
-        fresh = knobs.drift * (knobs.spread if f < d else BIAS_VARIANCE)
-        cu[f, f] += fresh
-        cv[f, f] += fresh
 
 
 @compiled
@@ -215,7 +161,7 @@ def learn_blend(tables: Any, signals: Any, target: float, doubt: float, first_lo
 
 
 @compiled
-def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: float, ok: bool, load: float) -> None:
+def take_in(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: float, ok: bool, load: float) -> None:
     """Learn from one answer, or count a failure and what it took: at least some deviations above the mean.
 
     Args:
@@ -297,68 +243,81 @@ def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: f
         learn_vectors(tables, knobs, back_c, back_p, y, OTHER_SIDE)
 
 
-@compiled
-def replay(
-    tables: Any,
-    knobs: Any,
-    first_load: float,
-    start: Any,
-    client: Any,
-    peer: Any,
-    latency: Any,
-    ok: Any,
-    load: Any,
-    logged: Any,
-    probes: int,
-    epsilon: float,
-    draws: Any,
-    chosen: Any,
-    predicted: Any,
-) -> None:
-    """Decide request after request, learning from nothing but the answers of what was asked.
+def _entries(version: int) -> Any:
+    """The functions that are called from outside, compiled once for each state of these modules."""
+    entry = numba.njit(cache=True, nogil=True)
 
-    Args:
-        tables: Changed in place.
-        knobs: Settings.
-        first_load: First exponent of the load.
-        start: Row of the first candidate of each request, shape ``(r + 1,)``.
-        client: Of each request, shape ``(r,)``.
-        peer: Of each candidate, shape ``(rows,)``.
-        latency: Of each candidate, what it costs to wait for it.
-        ok: Of each candidate.
-        load: Of each candidate, requests in flight.
-        logged: Of each request, the row whose answer is learned from; -1: the one that is chosen here.
-        probes: How many of the best are measured before one is chosen; 1: none.
-        epsilon: Share of requests with a random choice.
-        draws: Uniform numbers, shape ``(r, 2)``.
-        chosen: Receives the chosen row of each request.
-        predicted: Receives the predicted log latency of each candidate.
-    """
-    for r in range(len(client)):
-        first, last = start[r], start[r + 1]
-        count = last - first
-        scores = np.empty(count)
-        rank(tables, knobs, client[r], peer[first:last], load[first:last], scores, predicted[first:last])
-        order = np.argsort(scores)
-        best = order[0]
-        asked = min(probes, count)
-        for q in range(1, asked):
-            if latency[first + order[q]] < latency[first + best]:
-                best = order[q]
-        if epsilon > 0 and draws[r, 0] < epsilon:
-            best = int(draws[r, 1] * count)
-            asked = 1
-            order[0] = best
-        chosen[r] = first + best
-        # One call: each is compiled by itself, which takes seconds
-        for q in range(1 if logged[r] >= 0 else asked):
-            row = logged[r] if logged[r] >= 0 else first + order[q]
-            learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
+    @entry
+    def rank(tables: Any, knobs: Any, c: int, peers: Any, loads: Any, scores: Any, means: Any) -> int:
+        """See :func:`judge_all`."""
+        judge_all(tables, knobs, c, peers, loads, scores, means)
+        return version
+
+    @entry
+    def rank_all(tables: Any, knobs: Any, client: Any, peer: Any, load: Any, scores: Any, means: Any) -> int:
+        """:func:`judge` candidates that each name their client; all arrays are of shape ``(rows,)``."""
+        signals = np.empty(SIGNALS)
+        for row in range(len(peer)):
+            scores[row], means[row] = judge(tables, knobs, client[row], peer[row], load[row], signals)
+        return version
+
+    @entry
+    def learn(tables: Any, knobs: Any, first_load: float, c: int, p: int, latency: float, ok: bool, load: float) -> int:
+        """See :func:`take_in`."""
+        take_in(tables, knobs, first_load, c, p, latency, ok, load)
+        return version
+
+    @entry
+    def replay(
+        tables: Any,
+        knobs: Any,
+        first_load: float,
+        start: Any,
+        client: Any,
+        peer: Any,
+        latency: Any,
+        ok: Any,
+        load: Any,
+        logged: Any,
+        probes: int,
+        chosen: Any,
+        predicted: Any,
+    ) -> int:
+        """Decide request after request, learning from nothing but the answers of what was asked.
+
+        Args:
+            tables: Changed in place.
+            knobs: Settings.
+            first_load: First exponent of the load.
+            start: Row of the first candidate of each request, shape ``(r + 1,)``.
+            client: Of each request, shape ``(r,)``.
+            peer: Of each candidate, shape ``(rows,)``.
+            latency: Of each candidate, what it costs to wait for it.
+            ok: Of each candidate.
+            load: Of each candidate, requests in flight.
+            logged: Of each request, the row whose answer is learned from; -1: the one that is chosen here.
+            probes: How many of the best are measured before one is chosen; 1: none.
+            chosen: Receives the chosen row of each request.
+            predicted: Receives the predicted log latency of each candidate.
+        """
+        for r in range(len(client)):
+            first, last = start[r], start[r + 1]
+            scores = np.empty(last - first)
+            judge_all(tables, knobs, client[r], peer[first:last], load[first:last], scores, predicted[first:last])
+            order = np.argsort(scores)
+            best = order[0]
+            asked = min(probes, last - first)
+            for q in range(1, asked):
+                if latency[first + order[q]] < latency[first + best]:
+                    best = order[q]
+            chosen[r] = first + best
+            # One call: each is compiled by itself, which takes seconds
+            for q in range(1 if logged[r] >= 0 else asked):
+                row = logged[r] if logged[r] >= 0 else first + order[q]
+                take_in(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
+        return version
+
+    return rank, rank_all, learn, replay
 
 
-@compiled
-def rank_all(tables: Any, knobs: Any, client: Any, peer: Any, load: Any, scores: Any, means: Any) -> None:
-    """:func:`rank` of candidates that each name their client; all arrays are of shape ``(rows,)``."""
-    signals = np.empty(SIGNALS)
-    for row in range(len(peer)):
-        scores[row], means[row] = judge(tables, knobs, client[row], peer[row], load[row], signals)
+rank, rank_all, learn, replay = _entries(digest("peer_kernel", "peer_tables", "peer_vectors"))

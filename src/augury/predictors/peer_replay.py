@@ -25,9 +25,10 @@ import pandas as pd
 
 from augury.errors import UserError
 from augury.predictors.contract import DataFacts, Metadata
+from augury.predictors.peer_rankings import INPUTS, OUTPUTS
 from augury.predictors.peer_requests import PREDICTOR, Requests
 from augury.predictors.peer_rules import RULES, RuleSettings, replay_rule
-from augury.predictors.peer_selection import INPUTS, OUTPUTS, TASK, PeerSelector, SelectorSettings
+from augury.predictors.peer_selection import TASK, PeerSelector, SelectorSettings
 
 TRANSFER = 10.0
 """Round trips that a fetch takes: a probe adds one, of the fastest probed peer, before it."""

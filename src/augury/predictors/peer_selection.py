@@ -5,7 +5,7 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from augury.errors import InputError, UserError
-from augury.predictors.contract import ColumnSpec, Metadata
+from augury.predictors.contract import Metadata
+from augury.predictors.peer_rankings import OUTPUTS, SEPARATOR, Ranking, candidates_of, greedy_propensities, loads_of
 from augury.predictors.peer_requests import CASE, PREDICTOR, Requests, requests_of_table
 from augury.predictors.peer_rules import learned_rows
 from augury.predictors.peer_tables import (
@@ -31,29 +32,8 @@ from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 TASK = "policy: peer by predicted latency"
 TABLES_FILE = "tables.npz"
 SELECTOR_FILE = "selector.json"
-SEPARATOR = ";"
 DECIMALS = 4
 CANDIDATES_TABLE = "features_candidates"
-
-INPUTS = (
-    ColumnSpec(name="client", dtype="string", nullable=True, description="who asks; missing or unknown: a new client"),
-    ColumnSpec(name="candidates", dtype="string", description=f"peers to choose among, joined by '{SEPARATOR}'"),
-    ColumnSpec(
-        name="in_flight",
-        dtype="string",
-        required=False,
-        nullable=True,
-        description=f"requests that each candidate is serving now, joined by '{SEPARATOR}'; missing: none",
-    ),
-)
-OUTPUTS = (
-    ColumnSpec(name="peer", dtype="string", description="the best candidate"),
-    ColumnSpec(name="latency_ms", dtype="number", unit="ms", minimum=0, description="its expected latency"),
-    ColumnSpec(name="ranked", dtype="string", description="all candidates, the best first"),
-    ColumnSpec(name="latencies_ms", dtype="string", description="their expected latencies, in that order"),
-    ColumnSpec(name="propensities", dtype="string", description="with which each is chosen first, in that order"),
-    ColumnSpec(name="known_client", dtype="boolean", description="whether the client has been met before"),
-)
 
 
 class SelectorSettings(PeerSettings):
@@ -68,19 +48,6 @@ class SelectorSettings(PeerSettings):
     probes: int = Field(
         default=1, ge=1, le=8, description="how many of the best are measured before one is chosen; 1: none"
     )
-
-
-class Ranking(NamedTuple):
-    """An answer to one request."""
-
-    peers: list[str]
-    """Best first; after a random draw, the drawn one first."""
-    latencies_ms: list[float]
-    """Expected, in that order."""
-    propensities: list[float]
-    """With which each was to be the first, in that order; they add up to 1."""
-    probe: list[str]
-    """The peers to measure, of which the fastest is to be taken; one: there is nothing to measure."""
 
 
 class PeerSelector(PolicyPredictor):
@@ -116,6 +83,17 @@ class PeerSelector(PolicyPredictor):
         self.tables = tables or grown_tables(empty_tables(settings), self.clients, self.peers, settings, metadata.seed)
         self._index_ids()
         self._random = np.random.default_rng(metadata.seed)
+
+    @property
+    def settings(self) -> SelectorSettings:
+        """Settings; whatever replaces them counts from the next request on."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SelectorSettings) -> None:
+        self._settings = settings
+        # Put together once, as this takes as long as a third of a decision
+        self._knobs = knobs(settings)
 
     # --- one request at a time ---
 
@@ -194,7 +172,7 @@ class PeerSelector(PolicyPredictor):
         self.know([str(client)], [peer])
         learn(
             self.tables,
-            knobs(self.settings),
+            self._knobs,
             self.settings.load,
             self.client_index[str(client)],
             self.peer_index[peer],
@@ -235,10 +213,9 @@ class PeerSelector(PolicyPredictor):
         own = requests.among(self.clients, self.peers)
         chosen = np.zeros(len(own.client), dtype=np.int64)
         predicted = np.zeros(len(own.peer))
-        none = np.zeros((len(own.client), 2))
         replay(
-            self.tables, knobs(self.settings), self.settings.load, own.start, own.client, own.peer, own.latency, own.ok,
-            own.load, learned_rows(own), probes or self.settings.probes, 0.0, none, chosen, predicted,
+            self.tables, self._knobs, self.settings.load, own.start, own.client, own.peer, own.latency, own.ok,
+            own.load, learned_rows(own), probes or self.settings.probes, chosen, predicted,
         )  # fmt: skip
         return chosen, predicted
 
@@ -254,7 +231,7 @@ class PeerSelector(PolicyPredictor):
         peer = np.array([self.peer_index.get(name, 0) for name in requests.peers], dtype=np.int64)
         scores, means = np.empty(len(requests.peer)), np.empty(len(requests.peer))
         rank_all(
-            self.tables, knobs(self.settings), client[requests.client[requests.request]], peer[requests.peer],
+            self.tables, self._knobs, client[requests.client[requests.request]], peer[requests.peer],
             requests.load, scores, means,
         )  # fmt: skip
         return scores, means
@@ -315,14 +292,14 @@ class PeerSelector(PolicyPredictor):
         codes = np.array([self.peer_index.get(name, 0) for name in candidates], dtype=np.int64)
         scores, means = np.empty(len(codes)), np.empty(len(codes))
         code = self.client_index.get(client or UNKNOWN, 0)
-        rank(self.tables, knobs(self.settings), code, codes, np.asarray(loads, dtype=np.float64), scores, means)
+        rank(self.tables, self._knobs, code, codes, np.asarray(loads, dtype=np.float64), scores, means)
         return np.argsort(scores, kind="stable"), means
 
     def _predict(self, table: pd.DataFrame) -> pd.DataFrame:
         rows = []
         for client, text, loads in zip(table["client"], table["candidates"], table["in_flight"], strict=True):
-            candidates = [name for part in text.split(SEPARATOR) if (name := part.strip())]
-            order, means = self._ranked(client, candidates, _loads(loads, len(candidates)))
+            candidates = candidates_of(text)
+            order, means = self._ranked(client, candidates, loads_of(loads, len(candidates)))
             latencies = np.exp(np.minimum(means[order], 700.0))
             propensities = greedy_propensities(len(order), self.settings.epsilon)
             rows.append(
@@ -361,34 +338,3 @@ class PeerSelector(PolicyPredictor):
         except (ValidationError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"'{directory / name}' is damaged: {error}") from None
         return cls(metadata, settings, tables, clients, peers)
-
-
-def greedy_propensities(count: int, epsilon: float) -> npt.NDArray[np.float64]:
-    """With which probability each of some ranked candidates is the first: the best, unless one is drawn at random.
-
-    Args:
-        count: How many candidates there are, at least 1.
-        epsilon: Share of random draws.
-
-    Examples:
-        >>> greedy_propensities(4, 0.2).round(2).tolist()
-        [0.85, 0.05, 0.05, 0.05]
-    """
-    found = np.full(count, epsilon / count)
-    found[0] += 1 - epsilon
-    return found
-
-
-def _loads(text: str | None, count: int) -> list[float]:
-    if text is None:
-        return [0.0] * count
-    try:
-        loads = [float(part) for part in text.split(SEPARATOR)]
-    except ValueError:
-        loads = []
-    if len(loads) != count or not all(0 <= load < math.inf for load in loads):
-        raise InputError(
-            f"{PREDICTOR}: column 'in_flight' must hold a number >= 0 for each of the {count} candidates, joined by "
-            f"'{SEPARATOR}', not {text!r}."
-        )
-    return loads

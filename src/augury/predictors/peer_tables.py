@@ -17,10 +17,14 @@ SIGNALS = 5
 """Columns that are blended with the prior: own pair, mirrored pair, shock of the peer, shock of the client, load."""
 LOAD = 4
 
-TOTALS = 17
-"""Running numbers of the whole network; the kernel names their places."""
+MEAN, COUNT, ERROR, ERROR_WEIGHT, PRIOR_ERROR, PRIOR_WEIGHT = 0, 1, 2, 3, 4, 5
+MIRROR_N, MIRROR_X, MIRROR_Y, MIRROR_XX, MIRROR_YY, MIRROR_XY = 6, 7, 8, 9, 10, 11
+ANSWERS = 12
+FAILED, FAILED_WEIGHT, FAILURE, FAILURE_WEIGHT = 13, 14, 15, 16
+NOISE, NOISE_WEIGHT, TURN, CREDIT = 17, 18, 19, 20
+TOTALS = 21
+"""Running numbers of the whole network, whose places the names above are."""
 LARGEST_PAIRS = 64_000_000
-BIAS_VARIANCE = 0.3
 FIRST_FACTOR = 0.1
 UNKNOWN = ""
 """Id of the first client and of the first peer: they stand for all that nobody has met yet, and learn nothing."""
@@ -29,23 +33,26 @@ UNKNOWN = ""
 class PeerSettings(Parameters):
     """How latencies are learned and peers ranked. All is in logarithms, so no value depends on the unit of latency."""
 
-    factors: int = Field(default=8, ge=1, le=64, description="d of the low-rank prior")
+    factors: int = Field(default=4, ge=1, le=64, description="d of the low-rank prior")
     step: str = Field(
-        default="covariance",
-        pattern="^(covariance|gradient)$",
-        description="gradient: plain SGD; covariance: each step is scaled by what is still uncertain of the vectors",
+        default="history",
+        pattern="^(history|gradient)$",
+        description="gradient: plain SGD; history: vectors are found again and again from the last answers of each",
     )
+    memory: int = Field(default=256, ge=1, le=4096, description="answers that are kept of each client and of each peer")
+    forget: float = Field(
+        default=0.999, gt=0, le=1, description="weight that an answer keeps in a vector with each newer one of it"
+    )
+    effort: int = Field(default=96, ge=0, le=1000, description="kept answers that are looked through for each new one")
+    spread: float = Field(default=0.5, gt=0, description="variance of a factor before anything was seen")
+    bias_spread: float = Field(default=0.1, gt=0, description="variance of a bias before anything was seen")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="of plain SGD")
     regularisation: float = Field(default=0.02, ge=0, description="of plain SGD")
-    spread: float = Field(default=0.5, gt=0, description="variance of a factor before anything was seen")
-    drift: float = Field(
-        default=0.005, ge=0, lt=1, description="share of its first uncertainty that a vector regains with each step"
-    )
     prior_weight: float = Field(
-        default=0.7, gt=0, description="k: observations that the prior is worth; a pair weighs n / (n + k)"
+        default=1.0, gt=0, description="k: observations that the prior is worth; a pair weighs n / (n + k)"
     )
     decay: float = Field(default=0.9, gt=0, le=1, description="of a pair's older observations with each new one")
-    shock: float = Field(default=0.1, ge=0, le=1, description="rate of the fast means of peers and clients")
+    shock: float = Field(default=0.05, ge=0, le=1, description="rate of the fast means of peers and clients")
     mirror: str = Field(
         default="auto",
         pattern="^(auto|always|never)$",
@@ -71,10 +78,12 @@ class Knobs(NamedTuple):
 
     factors: int
     gradient: bool
+    forget: float
+    effort: int
+    spread: float
+    bias_spread: float
     learning_rate: float
     regularisation: float
-    spread: float
-    drift: float
     prior_weight: float
     decay: float
     shock: float
@@ -104,6 +113,14 @@ class Tables(NamedTuple):
     """Shape ``(c, d + 1, d + 1)``."""
     peer_covariance: Floats
     """Shape ``(p, d + 1, d + 1)``."""
+    client_answers: Floats
+    """Shape ``(c, memory, 3)``: ring of a client's last answers: the peer, the log latency, the weight."""
+    peer_answers: Floats
+    """Shape ``(p, memory, 3)``: as well, with the client."""
+    client_kept: Floats
+    """Shape ``(c,)``: answers that were put into the ring so far."""
+    peer_kept: Floats
+    """Shape ``(p,)``."""
     client_seen: Floats
     """Shape ``(c,)``: observations."""
     peer_seen: Floats
@@ -139,10 +156,12 @@ def knobs(settings: PeerSettings) -> Knobs:
     return Knobs(
         factors=settings.factors,
         gradient=settings.step == "gradient",
+        forget=settings.forget,
+        effort=settings.effort,
+        spread=settings.spread,
+        bias_spread=settings.bias_spread,
         learning_rate=settings.learning_rate,
         regularisation=settings.regularisation,
-        spread=settings.spread,
-        drift=settings.drift,
         prior_weight=settings.prior_weight,
         decay=settings.decay,
         shock=settings.shock,
@@ -162,9 +181,11 @@ def empty_tables(settings: PeerSettings) -> Tables:
     none = np.zeros(0, dtype=np.int64)
     pairs, sums = np.zeros((0, 0)), np.zeros((0, 2))
     vectors, covariances, numbers = np.zeros((0, wide)), np.zeros((0, wide, wide)), np.zeros(0)
+    answers = np.zeros((0, settings.memory, 3))
     return Tables(
         weight=pairs, total=pairs, squares=pairs, failed=pairs, client=vectors, peer=vectors,
-        client_covariance=covariances, peer_covariance=covariances, client_seen=numbers, peer_seen=numbers,
+        client_covariance=covariances, peer_covariance=covariances, client_answers=answers, peer_answers=answers,
+        client_kept=numbers, peer_kept=numbers, client_seen=numbers, peer_seen=numbers,
         client_shock=numbers, peer_shock=numbers, peer_error=sums, peer_failed=sums, client_as_peer=none,
         peer_as_client=none, gram=gram, moment=gram @ start, blend=start, totals=np.zeros(TOTALS),
     )  # fmt: skip
@@ -196,7 +217,7 @@ def grown_tables(
         )
     wide = settings.factors + 1
     # Of the covariances, factors begin at the spread that they are drawn to have room for, biases at theirs
-    first = np.diag([settings.spread] * settings.factors + [BIAS_VARIANCE])
+    first = np.diag([settings.spread] * settings.factors + [settings.bias_spread])
     known = (len(tables.client_seen), len(tables.peer_seen))
     grown = {}
     for role, (old, names) in enumerate(zip(known, (clients, peers), strict=True)):
@@ -209,8 +230,9 @@ def grown_tables(
         grown[f"{side}_covariance"] = np.concatenate(
             [getattr(tables, f"{side}_covariance"), np.broadcast_to(first, (more, wide, wide))]
         )
-        for name in (f"{side}_seen", f"{side}_shock"):
-            grown[name] = np.concatenate([getattr(tables, name), np.zeros(more)])
+        for name in (f"{side}_answers", f"{side}_kept", f"{side}_seen", f"{side}_shock"):
+            table = getattr(tables, name)
+            grown[name] = np.concatenate([table, np.zeros((more, *table.shape[1:]))])
     for name in ("weight", "total", "squares", "failed"):
         table = np.zeros((len(clients), len(peers)))
         table[: known[0], : known[1]] = getattr(tables, name)

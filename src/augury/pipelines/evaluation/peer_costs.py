@@ -52,7 +52,9 @@ def replay_holdout(
     chosen, _ = predictor.duplicate().learn_requests(requests)
     latency = requests.latency
     if not measured:
-        modelled = np.exp(modelled_outcomes(requests, predictor.settings, judgement.folds, seed))
+        # A model that begins with nothing: the judged one would say what it is worth itself
+        lasting = new_selector(predictor.settings.model_copy(update={"decay": 1.0}), seed)
+        modelled = np.exp(modelled_outcomes(requests, lasting, judgement.folds, seed))
         latency = np.where(np.isnan(latency), modelled, latency)
     peers = features_candidates["peer"].to_numpy(dtype=object)
     frame = pd.DataFrame({"case": features_holdout[CASE], "group": features_holdout["group"]})

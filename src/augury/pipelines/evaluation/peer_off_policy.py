@@ -11,15 +11,16 @@ from augury.metrics.off_policy import (
     ESTIMATORS,
     Log,
     check_propensities,
+    combined_models,
     cross_fitted,
     estimate,
     estimated_propensities,
     folds_of,
+    sampling_deviation,
 )
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
-from augury.predictors.peer_replay import new_selector
 from augury.predictors.peer_requests import Requests, first_smallest, requests_of_table
-from augury.predictors.peer_selection import PeerSelector, SelectorSettings
+from augury.predictors.peer_selection import PeerSelector
 
 DATASET = "peer_selection.features_candidates"
 LEAST = 20
@@ -91,6 +92,7 @@ def judge_off_policy(
                 "requests": len(requests.client),
                 "logs": len(errors),
                 "mean absolute error": float(errors[name].abs().mean()),
+                "root mean square": float(np.sqrt((errors[name] ** 2).mean())),
                 "mean error": float(errors[name].mean()),
             }
             for name in ESTIMATORS
@@ -103,18 +105,22 @@ def judge_off_policy(
 def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgement, seed: int) -> dict[str, Any]:
     """Estimate what a selector would have got, from requests that all have a chosen candidate with an outcome.
 
+    The outcome model blends what the judged selector predicts with what a copy of it predicts that went on to learn
+    from the logged outcomes of other requests, such that the least is left of the judged choices.
+
     Returns:
-        See :func:`augury.metrics.off_policy.estimate`, and ``warnings``.
+        See :func:`augury.metrics.off_policy.estimate`; ``warnings``; and ``predicted``, the outcome model's log latency
+        of every candidate, shape ``(rows,)``.
 
     Raises:
         UserError: Some propensities are missing and some are not, or they cannot be such.
     """
     warnings = []
-    predicted = modelled_outcomes(requests, predictor.settings, judgement.folds, seed)
+    learned = modelled_outcomes(requests, predictor, judgement.folds, seed)
     log = log_of(requests)
     missing = np.isnan(log.propensity)
     if missing.all():
-        log = Log(log.start, log.taken, log.outcome, estimated_propensities(log, predicted), log.group)
+        log = Log(log.start, log.taken, log.outcome, estimated_propensities(log, learned), log.group)
         warnings.append(
             "The log has no propensities. They were estimated by how often the candidate with the smallest, the second "
             "smallest ... modelled latency was chosen; what follows is no more trustworthy than that. Log propensities."
@@ -126,6 +132,8 @@ def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgem
         )
     check_propensities(log, DATASET)
     target = target_of(requests, predictor)
+    models = np.column_stack([learned, predictor.rank_requests(requests)[1]])
+    predicted = combined_models(log, target, models, folds_of(len(log.taken), judgement.folds, seed))
     found = estimate(
         log,
         target,
@@ -135,7 +143,7 @@ def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgem
         confidence=judgement.confidence,
         seed=seed,
     )
-    return found | {"warnings": warnings}
+    return found | {"warnings": warnings, "predicted": predicted}
 
 
 def errors_of_estimates(
@@ -150,14 +158,18 @@ def errors_of_estimates(
         seed: Of draws and folds.
 
     Returns:
-        One row per log, a column per estimator: estimate - truth, in log latency.
+        One row per log, a column per estimator: estimate - truth, in log latency; and ``expected``: the root mean
+        square of the doubly robust error over all logs that could be drawn, if the outcome model were the same.
     """
     truth = _truth(requests, predictor)
+    target, outcome = target_of(requests, predictor), np.log(requests.latency)
     rows = []
     for number in range(judgement.draws):
         drawn = drawn_log(requests, seed + number)
         found = judge_log(drawn, predictor, judgement.model_copy(update={"bootstrap_replicates": 0}), seed + number)
-        rows.append({name: found["values"][name] - truth for name in ESTIMATORS})
+        left = outcome - found["predicted"]
+        expected = sampling_deviation(requests.start, target, drawn.propensity, left)
+        rows.append({name: found["values"][name] - truth for name in ESTIMATORS} | {"expected": expected})
     return pd.DataFrame(rows)
 
 
@@ -173,31 +185,29 @@ def drawn_log(requests: Requests, seed: int) -> Requests:
     return requests._replace(latency=latency, logged=logged, propensity=propensity)
 
 
-def modelled_outcomes(requests: Requests, settings: SelectorSettings, folds: int, seed: int) -> Floats:
+def modelled_outcomes(requests: Requests, first: PeerSelector, folds: int, seed: int) -> Floats:
     """Log latency of every candidate by selectors that learned from the logged outcomes of other folds' requests.
 
     Args:
         requests: With a logged choice each.
-        settings: Of the selectors; they forget nothing, as a log is judged as a whole.
+        first: What a selector knows before; it stays as it is, and must not have learned from these requests.
         folds: How many.
-        seed: Of the folds and the selectors.
+        seed: Of the folds.
 
     Returns:
         Shape ``(rows,)``.
     """
     log = log_of(requests)
-    lasting = settings.model_copy(update={"decay": 1.0})
 
     def fit_predict(learned: npt.NDArray[np.bool_]) -> Floats:
-        model = new_selector(lasting, seed)
-        rows = np.flatnonzero(learned)
-        part = requests.take(rows)
+        model = first.duplicate()
+        part = requests.take(np.flatnonzero(learned))
         only_logged = np.full(len(part.latency), np.nan)
         only_logged[part.logged] = part.latency[part.logged]
         model.learn_requests(part._replace(latency=only_logged))
         return model.rank_requests(requests)[1]
 
-    return cross_fitted(log, folds_of(len(log.taken), min(folds, len(log.taken)), seed), fit_predict)
+    return cross_fitted(log, folds_of(len(log.taken), folds, seed), fit_predict)
 
 
 def log_of(requests: Requests) -> Log:

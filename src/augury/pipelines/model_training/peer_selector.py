@@ -12,6 +12,7 @@ from augury.errors import UserError
 from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint
 from augury.predictors import DataFacts, Metadata
+from augury.predictors.peer_rankings import INPUTS, OUTPUTS, SEPARATOR
 from augury.predictors.peer_requests import (
     CASE,
     COLUMNS,
@@ -20,7 +21,7 @@ from augury.predictors.peer_requests import (
     requests_of_table,
 )
 from augury.predictors.peer_rules import Rule, RuleSettings, replay_rule
-from augury.predictors.peer_selection import INPUTS, OUTPUTS, SEPARATOR, TASK, PeerSelector, SelectorSettings
+from augury.predictors.peer_selection import TASK, PeerSelector, SelectorSettings
 
 CURVE_POINTS = 50
 EXAMPLES = 3
