@@ -83,7 +83,7 @@ def test_the_compiled_decision_is_the_one_of_the_frames(trained, tables):
     for link in CONTEXTS.link_mbps:
         cases = tables.holdout[tables.holdout[LINK] == link]
         rows = complete(cases, predictor.specification.layout)
-        found = predictor.decide(predictor.specification.layout.matrix(rows), link)
+        found, _ = predictor.decide(predictor.specification.layout.matrix(rows), link)
         chosen = predictor.choose(rows, inline=True)
         assert (found[chosen.looked] == chosen.codec[chosen.looked]).all()
 

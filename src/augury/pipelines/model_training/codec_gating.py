@@ -11,6 +11,7 @@ from pydantic import Field
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Contexts, Floats, costs_of, table_choice
 from augury.predictors.codec_gates import CodecGate, gated_choice
+from augury.predictors.codec_looks import LookRule, honesty
 
 
 class GateSearch(Parameters):
@@ -34,9 +35,7 @@ class GateSearch(Parameters):
         le=1,
         description="of what the best gate saves, the most cautious one that saves this share is taken",
     )
-    caution: float = Field(
-        default=1.25, ge=1, description="how many times its time a look must save: other blocks may have less to gain"
-    )
+    looks: LookRule = LookRule()
     sample_us: float = Field(default=3.0, ge=0, description="a look at a block, where it was not measured (us)")
     decision_us: float = Field(default=0.3, ge=0, description="an inline decision after the look (us)")
 
@@ -74,16 +73,16 @@ def learn_gates(
         table = np.repeat(table_choice(totals, link, price, reads), len(sizes))
         true = costs_of(actual, link, price, reads)
         usual = float(true[:, table[0]].sum())
-        by_margin = {}
+        by_margin, promises = {}, {}
         for kind, predicted in (("leisurely", leisurely), ("inline", inline)):
             costs = costs_of(predicted, link, price, reads)
-            by_margin[kind] = {
-                margin: _saved(true, table, gated_choice(costs, table, margin)) for margin in search.margins
-            }
+            chosen = {margin: gated_choice(costs, table, margin) for margin in search.margins}
+            by_margin[kind] = {margin: _saved(true, table, choice) for margin, choice in chosen.items()}
+            promises = {margin: _saved(costs, table, choice) for margin, choice in chosen.items()}
         margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search, usual)
         inline_gate = _best(
             {
-                (least, margin): (saved - search.caution * price * looks) * (sizes >= least)
+                (least, margin): (saved - search.looks.caution * price * looks) * (sizes >= least)
                 for margin, saved in by_margin["inline"].items()
                 for least in search.sizes
             },
@@ -91,14 +90,23 @@ def learn_gates(
             search,
             usual,
         )
-        gates.append(
-            CodecGate(
-                link_mbps=link * price,
-                margin=None if margin is None else margin[1],
-                inline_margin=None if inline_gate is None else inline_gate[1],
-                inline_size=0 if inline_gate is None else inline_gate[0],
-            )
+        gate = CodecGate(
+            link_mbps=link * price,
+            margin=None if margin is None else margin[1],
+            inline_margin=None if inline_gate is None else inline_gate[1],
+            inline_size=0 if inline_gate is None else inline_gate[0],
         )
+        if inline_gate is not None:
+            inside = sizes >= inline_gate[0]
+            promised = float(promises[inline_gate[1]][inside].sum())
+            saved = float(by_margin["inline"][inline_gate[1]][inside].sum())
+            gate = gate.model_copy(
+                update={
+                    "inline_promise": promised / price / float(sizes[inside].sum()),
+                    "inline_honesty": honesty(saved, promised),
+                }
+            )
+        gates.append(gate)
     return tuple(gates)
 
 
