@@ -24,10 +24,9 @@ class CodecGate(BaseModel):
     )
     inline_margin: float | None = Field(description="the same where the time of the decision counts")
     inline_size: int = Field(ge=0, description="smaller blocks are then not looked at (bytes)")
-    inline_promise: float = Field(
-        default=0.0, ge=0, description="what looks promised to save in training (us of CPU by byte looked at)"
+    inline_honesty: float = Field(
+        default=1.0, ge=0, le=1, description="share of the promised savings that was kept at held-out lineages"
     )
-    inline_honesty: float = Field(default=1.0, ge=0, le=1, description="share of these promises that was kept")
 
 
 class Choices(NamedTuple):

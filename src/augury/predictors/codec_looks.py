@@ -12,13 +12,15 @@ from augury.predictors.codec_gates import CodecGate
 
 
 class LookRule(Parameters):
-    """When a look pays."""
+    """How looks are paid for."""
 
     caution: float = Field(
         default=1.25, ge=1, description="how many times its time a look must promise to save: promises may be too high"
     )
-    trust: float = Field(default=4.0, gt=0, description="how many looks the promises of the training blocks count for")
-    memory: float = Field(default=128.0, ge=1, description="looks that are remembered; what is older fades")
+    advance: float = Field(default=8.0, ge=0, description="looks that a new link is given before any has promised much")
+    savings: float = Field(
+        default=128.0, ge=1, description="looks that can be saved up: so many without a promise end them"
+    )
     pause: int = Field(default=32, ge=1, description="blocks passed over, once looks do not pay, before the next one")
     longest_pause: int = Field(default=4096, ge=1, description="what the pause grows to: it doubles each time")
 
@@ -28,22 +30,23 @@ class LookCheck:
 
     What a look is worth is only known afterwards, but what it *promised* is known at once and costs nothing: how much
     less the chosen codec is predicted to cost than the table's. On data of another kind these promises hold rather well
-    while a gate does not: where the table's codec is right for all blocks, every look promises nothing. So the promises
-    of the last looks are added up, and where they do not pay for the next look there is none, except for one now and
-    then to see whether it still is so. What that costs is bounded by a few looks, whatever the data.
+    while a gate does not: where the table's codec is right for all blocks, every look promises nothing. So looks are
+    paid out of what looks have promised, and a new link is given some in advance. Where the credit is used up there is
+    no look but one now and then, to see whether it still is so. Beyond what they promise, looks thus cost the time of
+    the advance and of these few, whatever the data.
     """
 
     def __init__(self, gate: CodecGate, rule: LookRule, look_us: float) -> None:
-        """Begin with what the training blocks promised.
+        """Begin with the advance.
 
         Args:
             gate: That of the link. Where it is shut, there is never a look.
-            rule: When a look pays.
+            rule: How looks are paid for.
             look_us: CPU time of a look with the decision that follows.
         """
-        self.gate, self.rule, self.least_us = gate, rule, rule.caution * look_us
+        self.gate, self.rule, self.look_us = gate, rule, look_us
         self.shut = gate.inline_margin is None
-        self.promised, self.bytes = 0.0, 0.0
+        self.credit = rule.advance * look_us
         self.passed_over, self.pause = 0, rule.pause
 
     def wanted(self, size: int) -> bool:
@@ -57,36 +60,27 @@ class LookCheck:
         """
         if self.shut or size < self.gate.inline_size:
             return False
-        if not self.bytes:
-            # Counted in blocks of this size: the training blocks' may have been of quite another
-            self.bytes = self.rule.trust * size
-            self.promised = self.gate.inline_promise * self.bytes
-        if self._pays(size):
+        if self.credit > 0:
             return True
         self.passed_over += 1
         return self.passed_over >= self.pause
 
-    def saw(self, size: int, promised_us: float) -> None:
+    def saw(self, promised_us: float) -> None:
         """Take note of a look.
 
         Args:
-            size: Bytes of the block.
             promised_us: By how much the chosen codec is predicted to cost less than the table's, in microseconds of
                 CPU; 0 where the table's is chosen.
         """
-        paid = self._pays(size)
-        self.promised += self.gate.inline_honesty * promised_us
-        self.bytes += size
-        fading = min(1.0, self.rule.memory * size / self.bytes)
-        self.promised, self.bytes = self.promised * fading, self.bytes * fading
+        paid = self.credit > 0
+        # A look that only sees whether it still is so is no debt
+        credit = max(self.credit, 0.0) + self.gate.inline_honesty * promised_us - self.rule.caution * self.look_us
+        self.credit = min(credit, self.rule.savings * self.look_us)
         self.passed_over = 0
-        if self._pays(size):
+        if self.credit > 0:
             self.pause = self.rule.pause
         elif not paid:
             self.pause = min(2 * self.pause, max(self.rule.pause, self.rule.longest_pause))
-
-    def _pays(self, size: int) -> bool:
-        return self.promised * size > self.least_us * self.bytes
 
 
 def looks_in_order(check: LookCheck, sizes: Iterable[float], promises: Iterable[float]) -> npt.NDArray[np.bool_]:
@@ -104,7 +98,7 @@ def looks_in_order(check: LookCheck, sizes: Iterable[float], promises: Iterable[
     for size, promised in zip(sizes, promises, strict=True):
         wanted = check.wanted(int(size))
         if wanted:
-            check.saw(int(size), float(promised))
+            check.saw(float(promised))
         looked.append(wanted)
     return np.array(looked, dtype=bool)
 

@@ -47,7 +47,7 @@ class CodecSpecification(BaseModel):
     factors: tuple[tuple[float, float], ...] = Field(description="see codec_regressors.outcomes_of")
     inline_factors: tuple[tuple[float, float], ...] = Field(description="the same for the small tree")
     gates: tuple[CodecGate, ...] = Field(min_length=1, description="by rising bandwidth")
-    looks: LookRule = Field(default=LookRule(), description="when looks go on paying")
+    looks: LookRule = Field(default=LookRule(), description="how looks are paid for")
     look_us: float = Field(default=3.3, ge=0, description="mean time of a look and a decision at the training blocks")
     sample_us: float = Field(ge=0, description="time of a look at a block where it was not measured")
     decision_us: float = Field(ge=0, description="time of an inline decision after the look")

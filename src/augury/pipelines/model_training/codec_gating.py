@@ -100,12 +100,7 @@ def learn_gates(
             inside = sizes >= inline_gate[0]
             promised = float(promises[inline_gate[1]][inside].sum())
             saved = float(by_margin["inline"][inline_gate[1]][inside].sum())
-            gate = gate.model_copy(
-                update={
-                    "inline_promise": promised / price / float(sizes[inside].sum()),
-                    "inline_honesty": honesty(saved, promised),
-                }
-            )
+            gate = gate.model_copy(update={"inline_honesty": honesty(saved, promised)})
         gates.append(gate)
     return tuple(gates)
 
