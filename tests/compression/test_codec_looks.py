@@ -30,11 +30,11 @@ def test_looks_that_pay_go_on():
 
 def test_looks_that_promise_nothing_end_after_a_few():
     looked = looks(np.zeros(20_000))
-    # An advance of eight looks is used up after seven, each of which has to promise 1.25 times its time
-    assert looked[:7].all() and not looked[7:38].any() and looked[38]
-    gaps = np.diff(np.flatnonzero(looked[7:]))
+    # An advance of four looks is used up after them, each of which has to promise 1.25 times its time
+    assert looked[:4].all() and not looked[4:11].any() and looked[11]
+    gaps = np.diff(np.flatnonzero(looked[4:]))
     assert (gaps[:7] == RULE.pause * 2 ** np.arange(1, 8)).all() and (gaps <= RULE.longest_pause).all()
-    assert looked.sum() < 7 + 12
+    assert looked.sum() < 4 + 15
 
 
 def test_blocks_that_change_for_the_better_are_found_again_and_for_the_worse_too():

@@ -17,11 +17,11 @@ class LookRule(Parameters):
     caution: float = Field(
         default=1.25, ge=1, description="how many times its time a look must promise to save: promises may be too high"
     )
-    advance: float = Field(default=8.0, ge=0, description="looks that a new link is given before any has promised much")
+    advance: float = Field(default=4.0, ge=0, description="looks that a new link is given before any has promised much")
     savings: float = Field(
         default=128.0, ge=1, description="looks that can be saved up: so many without a promise end them"
     )
-    pause: int = Field(default=32, ge=1, description="blocks passed over, once looks do not pay, before the next one")
+    pause: int = Field(default=8, ge=1, description="blocks passed over, once looks do not pay, before the next one")
     longest_pause: int = Field(default=4096, ge=1, description="what the pause grows to: it doubles each time")
 
 
