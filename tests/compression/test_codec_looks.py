@@ -41,7 +41,7 @@ def test_blocks_that_change_for_the_better_are_found_again_and_for_the_worse_too
     promises = np.concatenate([np.zeros(1000), np.full(3000, 40.0), np.zeros(1000)])
     looked = looks(promises)
     assert looked[:1000].sum() < 15 and looked[2500:4000].all()
-    assert looked[4000:4100].all() and not looked[4110:4130].any()
+    assert looked[4000:4100].all() and looked[4110:].sum() < 10
 
 
 def test_what_looks_cost_beyond_what_they_promise_is_bounded_whatever_comes():
