@@ -20,6 +20,11 @@ class GateSearch(Parameters):
     margins: tuple[float, ...] = Field(
         default=(0.0, 0.02, 0.05, 0.1, 0.2, 0.3), min_length=1, description="shares of the table's cost to be promised"
     )
+    inline_margins: tuple[float, ...] = Field(
+        default=(0.05, 0.1, 0.2, 0.3),
+        min_length=1,
+        description="the same for the small tree: on data of another kind it errs by more than a few percent",
+    )
     sizes: tuple[int, ...] = Field(
         default=(0, 8192, 16384, 32768, 65536, 131072), min_length=1, description="smallest blocks looked at (bytes)"
     )
@@ -74,9 +79,12 @@ def learn_gates(
         true = costs_of(actual, link, price, reads)
         usual = float(true[:, table[0]].sum())
         by_margin, promises = {}, {}
-        for kind, predicted in (("leisurely", leisurely), ("inline", inline)):
+        for kind, predicted, margins in (
+            ("leisurely", leisurely, search.margins),
+            ("inline", inline, search.inline_margins),
+        ):
             costs = costs_of(predicted, link, price, reads)
-            chosen = {margin: gated_choice(costs, table, margin) for margin in search.margins}
+            chosen = {margin: gated_choice(costs, table, margin) for margin in margins}
             by_margin[kind] = {margin: _saved(true, table, choice) for margin, choice in chosen.items()}
             promises = {margin: _saved(costs, table, choice) for margin, choice in chosen.items()}
         margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search, usual)
