@@ -64,7 +64,7 @@ def small_model(**changes: Any) -> CompressionModel:
         "folds": 3,
         "trees": {"rounds": 25, "learning_rate": 0.2, "num_leaves": 8},
         "neural": {"epochs": 8, "hidden": [16], "device": "cpu", "learning_rate": 0.01, "batch_size": 16},
-        "gates": {"margins": [0.0, 0.1], "sizes": [0, 32768]},
+        "gates": {"margins": [0.0, 0.1], "inline_margins": [0.05, 0.1], "sizes": [0, 32768]},
     }
     return CompressionModel.model_validate(settings | changes)
 

@@ -9,13 +9,16 @@ from augury.pipelines.evaluation.codec_accuracy import evaluate_dictionaries, ev
 from augury.pipelines.evaluation.codec_costs import check_codec_export, replay_codecs
 from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
 from augury.pipelines.model_training.codec_baselines import CodecBaselines, predict_codec_baselines
+from augury.pipelines.model_training.codec_choice import blocks_of
 from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates, lower_bound
+from augury.pipelines.model_training.codec_trees import CodecTrees, fit_codec_trees
 from augury.predictors.checks import CHECKS
 from augury.predictors.codec_costs import LINK, Contexts, costs_of, outcome_array, table_choice
 from augury.predictors.codec_gates import gated_choice, gates_of
+from augury.predictors.codec_regressors import CodecLayout, regression_targets
 from augury.predictors.compression import complete
 
-from .conftest import CONTEXTS, SEED
+from .conftest import CONTEXTS, SEED, small_model
 
 EVALUATION = PolicyEvaluation(bootstrap_replicates=50)
 
@@ -83,9 +86,50 @@ def test_the_compiled_decision_is_the_one_of_the_frames(trained, tables):
     for link in CONTEXTS.link_mbps:
         cases = tables.holdout[tables.holdout[LINK] == link]
         rows = complete(cases, predictor.specification.layout)
-        found = predictor.decide(predictor.specification.layout.matrix(rows), link)
+        found, promised = predictor.decide(predictor.specification.layout.matrix(rows), link)
         chosen = predictor.choose(rows, inline=True)
         assert (found[chosen.looked] == chosen.codec[chosen.looked]).all()
+        expected = (chosen.promised / rows["size"])[chosen.looked]
+        np.testing.assert_allclose(promised[chosen.looked], expected, rtol=1e-9, atol=1e-12)
+
+
+def open_link(predictor):
+    """A bandwidth at which blocks are looked at."""
+    return next(gate.link_mbps for gate in predictor.specification.gates if gate.inline_margin is not None)
+
+
+def test_looks_end_on_blocks_of_which_the_table_is_right(trained, tables):
+    predictor = trained.predictor
+    cases = tables.holdout[tables.holdout[LINK] == open_link(predictor)]
+    chosen = predictor.choose(complete(cases, predictor.specification.layout))
+    right = cases[chosen.looked & (chosen.promised == 0)]
+    many = right.sample(2000, replace=True, random_state=0).reset_index(drop=True)
+    assert predictor.choose(complete(many, predictor.specification.layout)).looked.all()
+    found = predictor.replay(many)
+    assert 4 <= found["looked"].sum() < 15
+    assert found["cost"].sum() < 1.001 * found["cost_table"].sum()
+
+
+def test_contexts_are_replayed_each_for_itself(trained, tables):
+    together = trained.predictor.replay(tables.holdout)
+    for link in CONTEXTS.link_mbps:
+        alone = (tables.holdout[LINK] == link).to_numpy()
+        apart = trained.predictor.replay(tables.holdout[alone])
+        pd.testing.assert_frame_equal(apart.reset_index(drop=True), together[alone].reset_index(drop=True))
+
+
+def test_sets_of_regressors_are_averaged(tables):
+    layout = CodecLayout.model_validate(tables.layout)
+    blocks = blocks_of(tables.train, layout, small_model())
+    targets = regression_targets(blocks.outcomes[:, 1:], blocks.sizes)
+
+    def fitted(sets, seed):
+        trees = CodecTrees(rounds=5, sets=sets)
+        return fit_codec_trees(blocks.matrix, targets, blocks.sizes, layout.predicted, trees, seed)
+
+    apart = [fitted(1, seed).targets(blocks.matrix) for seed in (7, 8)]
+    assert np.abs(apart[0] - apart[1]).max() > 0
+    np.testing.assert_allclose(fitted(2, 7).targets(blocks.matrix), np.mean(apart, axis=0), rtol=1e-12)
 
 
 def test_outcomes_are_predicted_and_the_export_agrees(trained, network, tables):

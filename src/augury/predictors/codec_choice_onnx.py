@@ -1,8 +1,11 @@
 """ONNX export of a chooser's regressors: statistics in, targets of all codecs out; and its comparison with them."""
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
+from augury.predictors.codec_costs import OUTCOMES
 from augury.predictors.codec_regressors import CodecRegressors, NetworkRegressors, TreeRegressors
 from augury.predictors.lightgbm_trees import append_trees
 from augury.predictors.onnx_graph import Graph, open_graph
@@ -32,8 +35,7 @@ def export_regressors(regressors: CodecRegressors, features: int) -> bytes:
 
     graph = Graph()
     if isinstance(regressors, TreeRegressors):
-        columns = [append_trees(graph, "features", booster) for each in regressors.boosters for booster in each]
-        graph.node("Concat", columns, output="targets", axis=1)
+        _trees(graph, regressors)
     elif isinstance(regressors, NetworkRegressors):
         _network(graph, regressors)
     else:
@@ -70,6 +72,18 @@ def compare_regressors(
     said = open_graph(model).run(["targets"], {"features": matrix.astype(np.float32)})[0]
     true = regressors.targets(matrix).reshape(len(matrix), -1)
     return {"rows": len(matrix), "max_difference": float(np.abs(said - true).max()) if len(matrix) else 0.0}
+
+
+def _trees(graph: Graph, trees: TreeRegressors) -> None:
+    """Means over the sets of boosters, as NumPy takes them: a sum in their order, and one division."""
+    columns = []
+    for boosters in trees.boosters:
+        for outcome in range(len(OUTCOMES)):
+            sums = [append_trees(graph, "features", booster) for booster in boosters[outcome :: len(OUTCOMES)]]
+            total = functools.reduce(lambda one, other: graph.node("Add", [one, other]), sums)
+            many = graph.constant(np.array([[len(sums)]], dtype=np.float64))
+            columns.append(graph.node("Div", [total, many]) if len(sums) > 1 else total)
+    graph.node("Concat", columns, output="targets", axis=1)
 
 
 def _network(graph: Graph, network: NetworkRegressors) -> None:

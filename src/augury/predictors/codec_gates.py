@@ -24,6 +24,9 @@ class CodecGate(BaseModel):
     )
     inline_margin: float | None = Field(description="the same where the time of the decision counts")
     inline_size: int = Field(ge=0, description="smaller blocks are then not looked at (bytes)")
+    inline_honesty: float = Field(
+        default=1.0, ge=0, le=1, description="share of the promised savings that was kept at held-out lineages"
+    )
 
 
 class Choices(NamedTuple):
@@ -32,6 +35,23 @@ class Choices(NamedTuple):
     codec: npt.NDArray[np.intp]
     looked: npt.NDArray[np.bool_]
     """Whether the block's bytes had to be looked at for it."""
+    promised: Floats
+    """By how much it is predicted to cost less than the table's codec (us)."""
+
+
+def gate_of(gates: tuple[CodecGate, ...], link: float) -> CodecGate:
+    """The gate of the nearest bandwidth; one that is shut where all are far.
+
+    Args:
+        gates: By rising bandwidth.
+        link: Bandwidth times the price of CPU.
+
+    Returns:
+        The gate.
+    """
+    nearest, far = _nearest(gates, np.array([link]))
+    gate = gates[int(nearest[0])]
+    return gate.model_copy(update={"margin": None, "inline_margin": None}) if far[0] else gate
 
 
 def gates_of(gates: tuple[CodecGate, ...], link: Floats, inline: bool) -> tuple[Floats, Floats]:
@@ -45,16 +65,20 @@ def gates_of(gates: tuple[CodecGate, ...], link: Floats, inline: bool) -> tuple[
     Returns:
         Margins (infinite where the table decides) and least sizes, each of shape ``(rows,)``.
     """
-    known = np.log([gate.link_mbps for gate in gates])
-    asked = np.log(link)
-    distances = np.abs(asked[:, None] - known)
-    nearest = distances.argmin(axis=1)
+    nearest, far = _nearest(gates, link)
     margins = np.array(
         [math.inf if (found := gate.inline_margin if inline else gate.margin) is None else found for gate in gates]
     )[nearest]
-    margins[distances[np.arange(len(asked)), nearest] > FAR] = math.inf
+    margins[far] = math.inf
     sizes = np.array([gate.inline_size if inline else 0 for gate in gates], dtype=np.float64)[nearest]
     return margins, sizes
+
+
+def _nearest(gates: tuple[CodecGate, ...], link: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Position of the nearest bandwidth, as a ratio; and whether even that is far."""
+    distances = np.abs(np.log(link)[:, None] - np.log([gate.link_mbps for gate in gates]))
+    nearest = distances.argmin(axis=1)
+    return nearest, distances[np.arange(len(link)), nearest] > FAR
 
 
 def gated_choice(costs: Floats, table: npt.NDArray[np.intp], margins: Floats | float) -> npt.NDArray[np.intp]:

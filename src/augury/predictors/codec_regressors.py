@@ -128,7 +128,7 @@ class CodecRegressors(ABC):
 
 
 class TreeRegressors(CodecRegressors):
-    """A LightGBM booster for every codec and outcome."""
+    """For every codec and outcome the mean of some LightGBM boosters."""
 
     kind = "trees"
 
@@ -136,7 +136,8 @@ class TreeRegressors(CodecRegressors):
         """Open the boosters.
 
         Args:
-            texts: Codec -> LightGBM's text for the share, the compression and the decompression time.
+            texts: Codec -> LightGBM's texts for the share, the compression and the decompression time; then the same
+                again for every further set of boosters.
         """
         self.texts = {codec: tuple(each) for codec, each in texts.items()}
         self.boosters = [[open_booster(text, f"codec '{codec}'") for text in each] for codec, each in texts.items()]
@@ -145,13 +146,13 @@ class TreeRegressors(CodecRegressors):
         """See :class:`CodecRegressors`."""
         found = np.empty((len(matrix), len(self.boosters), len(OUTCOMES)))
         for codec, boosters in enumerate(self.boosters):
-            for outcome, booster in enumerate(boosters):
-                found[:, codec, outcome] = sums_of_leaves(booster, matrix)
+            sums = np.column_stack([sums_of_leaves(booster, matrix) for booster in boosters])
+            found[:, codec] = sums.reshape(len(matrix), -1, len(OUTCOMES)).mean(axis=1)
         return found
 
     def importances(self, features: Sequence[str]) -> dict[str, float]:
         """Share of the gain by feature in the regressors of stored shares, the largest first."""
-        gains = [gain_shares(each[0], features) for each in self.boosters]
+        gains = [gain_shares(booster, features) for each in self.boosters for booster in each[:: len(OUTCOMES)]]
         mean = {name: sum(gain.get(name, 0.0) for gain in gains) / len(gains) for name in features}
         return {name: value for name, value in sorted(mean.items(), key=lambda item: (-item[1], item[0])) if value > 0}
 

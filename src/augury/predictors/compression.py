@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from augury.errors import UserError
-from augury.predictors.block_statistics import MAGIC, SIZE, STATISTICS
+from augury.predictors.block_statistics import SIZE
 from augury.predictors.codec_costs import (
     LINK,
     PRICE,
@@ -21,16 +21,16 @@ from augury.predictors.codec_costs import (
     outcome_array,
     table_choice,
 )
-from augury.predictors.codec_gates import Choices, CodecGate, gated_choice, gates_of
+from augury.predictors.codec_gates import Choices, CodecGate, gate_of, gated_choice, gates_of
+from augury.predictors.codec_looks import LookCheck, LookRule, looks_in_order
 from augury.predictors.codec_regressors import REGRESSORS, CodecLayout, CodecRegressors, outcomes_of
-from augury.predictors.contract import ColumnSpec, Metadata
+from augury.predictors.contract import Metadata
 from augury.predictors.distilled_tree import DistilledTree
 from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "codec_choice.json"
 TREE_FILE = "inline_tree.json"
 ONNX_FILE = "model.onnx"
-LEAST_LINK = 1e-3
 KB = 1000.0
 
 
@@ -47,55 +47,10 @@ class CodecSpecification(BaseModel):
     factors: tuple[tuple[float, float], ...] = Field(description="see codec_regressors.outcomes_of")
     inline_factors: tuple[tuple[float, float], ...] = Field(description="the same for the small tree")
     gates: tuple[CodecGate, ...] = Field(min_length=1, description="by rising bandwidth")
+    looks: LookRule = Field(default=LookRule(), description="how looks are paid for")
+    look_us: float = Field(default=3.3, ge=0, description="mean time of a look and a decision at the training blocks")
     sample_us: float = Field(ge=0, description="time of a look at a block where it was not measured")
     decision_us: float = Field(ge=0, description="time of an inline decision after the look")
-
-
-def input_columns(layout: CodecLayout) -> tuple[ColumnSpec, ...]:
-    """The input schema."""
-    texts = {**STATISTICS}
-    numbers = [
-        ColumnSpec(name=name, dtype="number", required=False, nullable=True, description=texts.get(name, ""))
-        for name in layout.numbers
-    ]
-    categories = [
-        ColumnSpec(name=name, dtype="string", required=False, nullable=True, description="kind of the first bytes")
-        for name in layout.categories
-    ]
-    return (
-        ColumnSpec(name=SIZE, dtype="integer", minimum=1, unit="bytes", description="of the block"),
-        *numbers,
-        *categories,
-        ColumnSpec(name=LINK, dtype="number", minimum=LEAST_LINK, unit="MB/s", description="bandwidth of the link"),
-        ColumnSpec(
-            name=PRICE, dtype="number", required=False, nullable=True, minimum=LEAST_LINK,
-            description="what a microsecond of CPU costs beside one of the link; 1 where it is missing",
-        ),
-        ColumnSpec(
-            name=READS, dtype="number", required=False, nullable=True, minimum=0,
-            description="how often the stored block will be decompressed; 1 where it is missing",
-        ),
-    )  # fmt: skip
-
-
-def output_columns(codecs: tuple[str, ...]) -> tuple[ColumnSpec, ...]:
-    """The output schema."""
-    return (
-        ColumnSpec(name="codec", dtype="string", allowed=codecs, description="the choice, its own time counted"),
-        ColumnSpec(name="looked", dtype="boolean", description="whether the block's statistics are worth their time"),
-        ColumnSpec(
-            name="codec_at_leisure", dtype="string", allowed=codecs,
-            description="the choice where the time of the decision does not count, as when old blocks are packed anew",
-        ),
-        ColumnSpec(name="codec_table", dtype="string", allowed=codecs, description="the rule that needs no statistics"),
-        ColumnSpec(name="cost_us", dtype="number", minimum=0, unit="us", description="predicted, of codec_at_leisure"),
-        ColumnSpec(name="cost_table_us", dtype="number", minimum=0, unit="us", description="predicted, of codec_table"),
-        ColumnSpec(name="stored_share", dtype="number", minimum=0, description="predicted bytes by byte of that codec"),
-        ColumnSpec(
-            name="least_share", dtype="number", minimum=0,
-            description="the smallest share that any codec is predicted to reach: near 1 nothing can be saved",
-        ),
-    )  # fmt: skip
 
 
 class CodecChooser(PolicyPredictor):
@@ -162,18 +117,34 @@ class CodecChooser(PolicyPredictor):
             inline: Whether the time of the decision counts.
 
         Returns:
-            Positions among :attr:`codecs`, and where a look at the block was needed.
+            Positions among :attr:`codecs`, where a look at the block was needed, and what it promises to save.
         """
         link, price, reads = (table[name].to_numpy(np.float64) for name in (LINK, PRICE, READS))
         fallback = self._table(table)
         margins, sizes = gates_of(self.specification.gates, link * price, inline)
         known = ~self.specification.layout.unknown_blocks(table)
         looked = known & np.isfinite(margins) & (table[SIZE].to_numpy(np.float64) >= sizes)
-        chosen = fallback.copy()
+        chosen, promised = fallback.copy(), np.zeros(len(table))
         if looked.any():
             costs = costs_of(self.outcomes(table[looked], inline), link[looked], price[looked], reads[looked])
             chosen[looked] = gated_choice(costs, fallback[looked], margins[looked])
-        return Choices(chosen, looked)
+            rows = np.arange(len(costs))
+            promised[looked] = costs[rows, fallback[looked]] - costs[rows, chosen[looked]]
+        return Choices(chosen, looked, promised)
+
+    def look_check(self, link: float, price: float = 1.0) -> LookCheck:
+        """A running check for one link that looks go on paying; see :class:`~augury.predictors.codec_looks.LookCheck`.
+
+        Args:
+            link: MB/s.
+            price: Of CPU time.
+
+        Returns:
+            One that has seen no block. Whoever stores blocks keeps it as long as their kind stays the same.
+        """
+        return LookCheck(
+            gate_of(self.specification.gates, link * price), self.specification.looks, self.specification.look_us
+        )
 
     def decide(self, matrix: npt.NDArray[np.float64], link: float, price: float = 1.0, reads: float = 1.0) -> Any:
         """The inline decision alone, for blocks whose statistics are known: compiled, without frames and checks.
@@ -185,19 +156,20 @@ class CodecChooser(PolicyPredictor):
             reads: Decompressions.
 
         Returns:
-            Positions among :attr:`codecs`, int64 of shape ``(rows,)``; the table's for blocks without statistics.
+            Positions among :attr:`codecs`, int64 of shape ``(rows,)``, and what they promise to save beside the table's
+            codec (us of CPU by byte, of the same shape). Where the gate is shut, the table's codec and 0.
         """
         from augury.predictors.codec_decision_kernel import decide_many
 
         specification, tree = self.specification, self.tree
         margin = gates_of(specification.gates, np.array([link * price]), inline=True)[0][0]
         table = int(table_choice(np.asarray(specification.totals), link, price, reads)[0])
-        found = np.empty(len(matrix), dtype=np.int64)
+        found, promised = np.empty(len(matrix), dtype=np.int64), np.empty(len(matrix))
         decide_many(
             matrix, tree.fill, tree.feature, tree.threshold, tree.left, tree.right, self._by_byte(),
-            1.0 / link, price, reads, margin, table, found,
+            1.0 / link, price, reads, margin, table, found, promised,
         )  # fmt: skip
-        return found
+        return found, promised
 
     def compare_onnx(self, matrix: npt.NDArray[np.float64]) -> dict[str, Any]:
         """Compare the ONNX export of the regressors with them; see ``compare_regressors``."""
@@ -223,6 +195,9 @@ class CodecChooser(PolicyPredictor):
     def replay(self, cases: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
         """Choose for cases whose outcomes are known, and look up what that costs, the decision's own time counted.
 
+        In every context blocks come in the order of their rows, and a :class:`LookCheck` of its own decides which are
+        looked at. It hears of predictions alone, never of an outcome.
+
         Args:
             cases: Input columns and the measured outcomes of all codecs; ``sample_us`` where it was measured.
             **tables: None are needed.
@@ -238,19 +213,32 @@ class CodecChooser(PolicyPredictor):
         link, price, reads = (rows[name].to_numpy(np.float64) for name in (LINK, PRICE, READS))
         actual = costs_of(outcome_array(cases, self.codecs), link, price, reads)
         inline, leisurely, fallback = self.choose(rows), self.choose(rows, inline=False), self._table(rows)
-        decision = np.where(inline.looked, self._look_us(cases) + self.specification.decision_us, 0.0) * price
+        looked = self._looks(rows, inline)
+        quick = np.where(looked, inline.codec, fallback)
+        decision = np.where(looked, self._look_us(cases) + self.specification.decision_us, 0.0) * price
         each, scale, names = np.arange(len(rows)), link / KB, np.array(self.codecs, dtype=object)
         return pd.DataFrame(
             {
-                COST: (actual[each, inline.codec] + decision) * scale,
-                CHOICE: names[inline.codec],
+                COST: (actual[each, quick] + decision) * scale,
+                CHOICE: names[quick],
                 "cost_at_leisure": actual[each, leisurely.codec] * scale,
                 "choice_at_leisure": names[leisurely.codec],
                 "cost_table": actual[each, fallback] * scale,
                 "choice_table": names[fallback],
-                "looked": inline.looked,
+                "looked": looked,
             }
         )
+
+    def _looks(self, rows: pd.DataFrame, inline: Choices) -> npt.NDArray[np.bool_]:
+        """Which blocks are looked at, where every context's blocks come in the order of their rows."""
+        looked = np.zeros(len(rows), dtype=bool)
+        sizes = rows[SIZE].to_numpy(np.float64)
+        contexts: dict[Any, Any] = rows[inline.looked].groupby([LINK, PRICE, READS]).indices
+        for (link, price, _), places in contexts.items():
+            here = np.flatnonzero(inline.looked)[places]
+            promised = inline.promised[here] / price
+            looked[here] = looks_in_order(self.look_check(link, price), sizes[here], promised)
+        return looked
 
     def _look_us(self, cases: pd.DataFrame) -> Floats:
         if SAMPLE_US not in cases:
@@ -333,4 +321,4 @@ def complete(table: pd.DataFrame, layout: CodecLayout) -> pd.DataFrame:
     return pd.DataFrame(columns, index=range(len(table)))
 
 
-__all__ = ["MAGIC", "CodecChooser", "CodecSpecification", "complete", "input_columns", "output_columns"]
+__all__ = ["CodecChooser", "CodecSpecification", "complete"]

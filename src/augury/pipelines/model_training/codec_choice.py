@@ -18,9 +18,10 @@ from augury.pipelines.model_training.codec_trees import CodecTrees, fit_codec_tr
 from augury.pipelines.model_training.inline_tree import InlineTree, fit_inline_tree
 from augury.predictors import DataFacts, Metadata
 from augury.predictors.block_statistics import SIZE
+from augury.predictors.codec_choice_columns import input_columns, output_columns
 from augury.predictors.codec_costs import LINK, SAMPLE_US, Contexts, Floats, outcome_array
 from augury.predictors.codec_regressors import CodecLayout, CodecRegressors, outcomes_of, regression_targets
-from augury.predictors.compression import CodecChooser, CodecSpecification, input_columns, output_columns
+from augury.predictors.compression import CodecChooser, CodecSpecification
 from augury.predictors.distilled_tree import DistilledTree
 
 TASK = "policy: codec by predicted cost"
@@ -117,6 +118,8 @@ def train_codec_choice(
         factors=tuple(map(tuple, leisurely[1].tolist())),
         inline_factors=tuple(map(tuple, inline[1].tolist())),
         gates=gates,
+        looks=model.gates.looks,
+        look_us=float(blocks.looks.mean()),
         sample_us=model.gates.sample_us,
         decision_us=model.gates.decision_us,
     )

@@ -9,7 +9,8 @@ from augury.metrics.metrics_mapping import json_number
 from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates
 from augury.predictors.codec_accuracy import incompressible_auc, share_r2
 from augury.predictors.codec_costs import Contexts, Floats, costs_of, table_choice
-from augury.predictors.codec_gates import gated_choice, gates_of
+from augury.predictors.codec_gates import gate_of, gated_choice, gates_of
+from augury.predictors.codec_looks import LookCheck, LookRule, looks_in_order
 
 
 def fold_report(
@@ -53,8 +54,9 @@ def fold_report(
         figures["incompressible_auc"] = incompressible_auc(leisurely[inside], actual[inside])
         for link, total in sums.items():
             costs = _costs(
-                leisurely[inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts
-            )
+                leisurely[inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts,
+                search.looks, float(looks[others].mean()),
+            )  # fmt: skip
             total += costs
             figures |= {
                 f"{name}_{link:g}": json_number(cost / costs[0] - 1)
@@ -89,6 +91,8 @@ def _costs(
     gates: Any,
     link: float,
     contexts: Contexts,
+    rule: LookRule,
+    look_us: float,
 ) -> Floats:
     """Sums over blocks: of the oracle, the table, the choice at leisure, the inline choice with its own time."""
     price, reads = contexts.cpu_price, contexts.reads
@@ -97,10 +101,13 @@ def _costs(
     table = np.repeat(table_choice(totals, link, price, reads), len(true))
     links = np.full(len(true), link * price)
     free, _ = gates_of(gates, links, inline=False)
-    bound, least = gates_of(gates, links, inline=True)
-    looked = np.isfinite(bound) & (actual[:, 0, 0] >= least)
+    bound, _ = gates_of(gates, links, inline=True)
     at_leisure = gated_choice(costs_of(leisurely, link, price, reads), table, free)
-    quick = np.where(looked, gated_choice(costs_of(inline, link, price, reads), table, bound), table)
+    predicted = costs_of(inline, link, price, reads)
+    quick = gated_choice(predicted, table, bound)
+    check = LookCheck(gate_of(gates, link * price), rule, look_us)
+    looked = looks_in_order(check, actual[:, 0, 0], (predicted[rows, table] - predicted[rows, quick]) / price)
+    quick = np.where(looked, quick, table)
     return np.array(
         [
             true.min(axis=1).sum(),

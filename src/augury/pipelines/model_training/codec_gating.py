@@ -11,6 +11,7 @@ from pydantic import Field
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Contexts, Floats, costs_of, table_choice
 from augury.predictors.codec_gates import CodecGate, gated_choice
+from augury.predictors.codec_looks import LookRule, honesty
 
 
 class GateSearch(Parameters):
@@ -18,6 +19,11 @@ class GateSearch(Parameters):
 
     margins: tuple[float, ...] = Field(
         default=(0.0, 0.02, 0.05, 0.1, 0.2, 0.3), min_length=1, description="shares of the table's cost to be promised"
+    )
+    inline_margins: tuple[float, ...] = Field(
+        default=(0.05, 0.1, 0.2, 0.3),
+        min_length=1,
+        description="the same for the small tree: on data of another kind it errs by more than a few percent",
     )
     sizes: tuple[int, ...] = Field(
         default=(0, 8192, 16384, 32768, 65536, 131072), min_length=1, description="smallest blocks looked at (bytes)"
@@ -34,9 +40,7 @@ class GateSearch(Parameters):
         le=1,
         description="of what the best gate saves, the most cautious one that saves this share is taken",
     )
-    caution: float = Field(
-        default=1.25, ge=1, description="how many times its time a look must save: other blocks may have less to gain"
-    )
+    looks: LookRule = LookRule()
     sample_us: float = Field(default=3.0, ge=0, description="a look at a block, where it was not measured (us)")
     decision_us: float = Field(default=0.3, ge=0, description="an inline decision after the look (us)")
 
@@ -74,16 +78,19 @@ def learn_gates(
         table = np.repeat(table_choice(totals, link, price, reads), len(sizes))
         true = costs_of(actual, link, price, reads)
         usual = float(true[:, table[0]].sum())
-        by_margin = {}
-        for kind, predicted in (("leisurely", leisurely), ("inline", inline)):
+        by_margin, promises = {}, {}
+        for kind, predicted, margins in (
+            ("leisurely", leisurely, search.margins),
+            ("inline", inline, search.inline_margins),
+        ):
             costs = costs_of(predicted, link, price, reads)
-            by_margin[kind] = {
-                margin: _saved(true, table, gated_choice(costs, table, margin)) for margin in search.margins
-            }
+            chosen = {margin: gated_choice(costs, table, margin) for margin in margins}
+            by_margin[kind] = {margin: _saved(true, table, choice) for margin, choice in chosen.items()}
+            promises = {margin: _saved(costs, table, choice) for margin, choice in chosen.items()}
         margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search, usual)
         inline_gate = _best(
             {
-                (least, margin): (saved - search.caution * price * looks) * (sizes >= least)
+                (least, margin): (saved - search.looks.caution * price * looks) * (sizes >= least)
                 for margin, saved in by_margin["inline"].items()
                 for least in search.sizes
             },
@@ -91,14 +98,18 @@ def learn_gates(
             search,
             usual,
         )
-        gates.append(
-            CodecGate(
-                link_mbps=link * price,
-                margin=None if margin is None else margin[1],
-                inline_margin=None if inline_gate is None else inline_gate[1],
-                inline_size=0 if inline_gate is None else inline_gate[0],
-            )
+        gate = CodecGate(
+            link_mbps=link * price,
+            margin=None if margin is None else margin[1],
+            inline_margin=None if inline_gate is None else inline_gate[1],
+            inline_size=0 if inline_gate is None else inline_gate[0],
         )
+        if inline_gate is not None:
+            inside = sizes >= inline_gate[0]
+            promised = float(promises[inline_gate[1]][inside].sum())
+            saved = float(by_margin["inline"][inline_gate[1]][inside].sum())
+            gate = gate.model_copy(update={"inline_honesty": honesty(saved, promised)})
+        gates.append(gate)
     return tuple(gates)
 
 

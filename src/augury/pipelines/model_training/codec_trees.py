@@ -22,6 +22,9 @@ class CodecTrees(Parameters):
     subsample: float = Field(default=0.8, gt=0, le=1, description="share of the rows per tree")
     colsample_bytree: float = Field(default=0.8, gt=0, le=1, description="share of the features per tree")
     reg_lambda: float = Field(default=1.0, ge=0)
+    sets: int = Field(
+        default=3, ge=1, description="sets of regressors, each of other draws of rows and features; their mean counts"
+    )
 
 
 def fit_codec_trees(
@@ -57,11 +60,11 @@ def fit_codec_trees(
     }  # fmt: skip
     binning = {name: settings[name] for name in ("min_child_samples", "seed", "num_threads", "verbosity")}
     rows = lightgbm.Dataset(matrix, weight=sizes / sizes.mean(), params=binning, free_raw_data=False).construct()
-    texts: dict[str, list[str]] = {}
-    for position, codec in enumerate(codecs):
-        texts[codec] = []
-        for outcome in range(targets.shape[2]):
-            rows.set_label(targets[:, position, outcome])
-            booster: Any = lightgbm.train(settings, rows, num_boost_round=trees.rounds)
-            texts[codec].append(booster.model_to_string(num_iteration=-1))
+    texts: dict[str, list[str]] = {codec: [] for codec in codecs}
+    for drawn in range(trees.sets):
+        for position, codec in enumerate(codecs):
+            for outcome in range(targets.shape[2]):
+                rows.set_label(targets[:, position, outcome])
+                booster: Any = lightgbm.train(settings | {"seed": seed + drawn}, rows, num_boost_round=trees.rounds)
+                texts[codec].append(booster.model_to_string(num_iteration=-1))
     return TreeRegressors(texts)
