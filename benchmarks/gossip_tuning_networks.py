@@ -79,7 +79,7 @@ def run(
     rounds = with_messages_per_node(pd.concat(logs, ignore_index=True))
     facts = DataFacts(fingerprint="", rows=len(rounds), groups=len(training), origin={"simulated": len(rounds)})
     started = time.process_time()
-    tuner = fit_tuner(rounds, model, seed, facts, PROVENANCE)
+    tuner, _ = fit_tuner(rounds, model, seed, facts, PROVENANCE)
     print(
         f"trained on {len(rounds):,} rounds of {len(training)} network(s) in {time.process_time() - started:.1f} s CPU"
     )
