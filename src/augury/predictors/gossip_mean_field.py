@@ -3,12 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-
-LEAST_MISS = 1e-4
-"""Smallest expected share of peers that do not hear a message; logarithms are taken of it."""
+from augury.predictors.gossip_final_size import LEAST_MISS, copies_sent, die_out, log_not_hit
+from augury.predictors.gossip_states import Floats
 
 STEPS_PER_DELAY = 4
 """Steps of time in the mean delay of a link."""
@@ -22,13 +19,8 @@ NEAR_SHARE = 0.2
 NEAR_SPEED = 8.0
 """How many times faster those are. Both were chosen on simulated networks."""
 
-_DIE_OUT_STEPS = 6
-_FINAL_STEPS = 60
-_FEW = 5
 _CHUNK = 1_024
 """Rows at a time: what is on its way then fits into the processor's cache."""
-
-_LEAST_HIT_LOG = float(np.log(1e-9))
 
 
 class MeanField(NamedTuple):
@@ -105,8 +97,8 @@ def _follow(
 ) -> MeanField:
     others = np.maximum(peers - 1, 1)
     present = 1 + others * (1 - churn)
-    first, later = _copies(others, fanout)
-    hit = _log_not_hit(others, loss, later)
+    first, later = copies_sent(others, fanout)
+    hit = log_not_hit(others, loss, later)
     kernel, step_ms = _delays(near, p50, p95, copy_ms, fanout)
     most = int(ttl.max())
     hop = np.arange(most + 1)[:, None]
@@ -130,50 +122,14 @@ def _follow(
         underway[step + 1 : step + 1 + KERNEL_STEPS, 1:] += kernel[:, None] * emitted[:-1]
     heard = np.maximum(present - 1 - unaware, 1e-9)
     late = (curve > present - 1 - 0.95 * heard).sum(axis=0)
-    success = (1 - loss) * (1 - churn)
-    dies = np.zeros_like(present)
-    for _ in range(_DIE_OUT_STEPS):
-        dies = np.power(1 - success + success * dies, later)
-    dies = np.power(1 - success + success * dies, first)
-    # Of five peers, the first one's copies are most there is: the first step has already counted those that are lost
-    dies = np.where(others < _FEW, 0, dies)
+    dies = die_out(others, loss, churn, first, later)
     return MeanField(
         np.clip(1 - (1 - dies) * (1 - unaware / present), LEAST_MISS, 1.0),
         np.maximum(sent * (1 - dies) / present, 1e-3),
         (late + 1) * step_ms,
         hops / heard,
-        later * success,
+        later * (1 - loss) * (1 - churn),
     )
-
-
-def final_miss(peers: Floats, loss: Floats, churn: Floats, fanout: Floats) -> Floats:
-    """Share of the present peers that do not hear a message of any number of hops; see :func:`mean_field`.
-
-    The final size of the epidemic: the fixed point of "who is missed by the copies of all that are not".
-    """
-    others = np.maximum(peers - 1, 1)
-    present = 1 + others * (1 - churn)
-    first, later = _copies(others, fanout)
-    hit = _log_not_hit(others, loss, later)
-    unaware = np.zeros_like(present)
-    for _ in range(_FINAL_STEPS):
-        unaware = np.exp(hit * (first + later * (present - 1) * (1 - unaware)))
-    return np.asarray(np.clip(unaware * (present - 1) / present, LEAST_MISS, 1.0))
-
-
-def _copies(others: Floats, fanout: Floats) -> tuple[Floats, Floats]:
-    """Copies that the first peer sends, and every later one: not back to where it came from."""
-    return np.minimum(fanout, others), np.minimum(fanout, np.maximum(others - 1, 0))
-
-
-def _log_not_hit(others: Floats, loss: Floats, copies: Floats) -> Floats:
-    """Logarithm of the probability that one copy does not reach a certain peer.
-
-    Of one peer's copies no two go to the same: a copy counts for a bit more than one that is drawn on its own.
-    """
-    several = np.maximum(copies, 1)
-    missed = np.log1p(-np.minimum(several * (1 - loss) / others, 1 - 1e-9)) / several
-    return np.asarray(np.maximum(missed, _LEAST_HIT_LOG))
 
 
 def _delays(near: float, p50: Floats, p95: Floats, copy_ms: Floats, fanout: Floats) -> tuple[Floats, Floats]:

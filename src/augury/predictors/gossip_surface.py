@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from augury.predictors.gossip_mean_field import LEAST_MISS, MeanField, final_miss, mean_field
+from augury.predictors.gossip_final_size import LEAST_MISS, final_miss, finite_size
+from augury.predictors.gossip_mean_field import MeanField, mean_field
 from augury.predictors.gossip_states import ActionGrid, Floats
 from augury.predictors.lightgbm_trees import open_booster, sums_of_leaves
 
@@ -101,9 +102,11 @@ def theory_of(
     even = mean_field(peers, loss, churn, p50, p95, copy, fanout, ttl, near_share=0)
     clustering = np.clip(np.log(expected.miss / even.miss), 0, MOST_CLUSTERING)
     excess = np.log(expected.miss) - np.log(final_miss(peers, loss, churn, fanout))
+    chance = finite_size(peers, loss, churn, fanout)
+    miss = np.clip(expected.miss * chance, LEAST_MISS, 1)
     matrix = np.column_stack(
         [
-            np.log(expected.miss),
+            np.log(miss),
             excess,
             fanout,
             ttl,
@@ -118,7 +121,7 @@ def theory_of(
         ]
     )
     return Theory(
-        expected.miss,
+        miss,
         expected.messages,
         expected.p95_ms,
         matrix.astype(np.float32).astype(np.float64),

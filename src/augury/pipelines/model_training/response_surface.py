@@ -60,11 +60,11 @@ class ResponseSurfaceModel(Parameters):
         description="message class -> time that a peer takes to send one copy (ms)",
     )
     members: int = Field(default=8, ge=1, le=64, description="fits to resampled networks; their spread is the doubt")
-    miss: SurfaceTrees = SurfaceTrees()
+    miss: SurfaceTrees = SurfaceTrees(num_leaves=2, lambda_l2=100.0)
     messages: SurfaceTrees = SurfaceTrees(rounds=150, num_leaves=7)
     delay: SurfaceTrees = SurfaceTrees(rounds=150, num_leaves=7)
     least_miss: float = Field(
-        default=0.005, gt=0, description="expected misses far below this count as if they were it: they weigh no more"
+        default=0.02, gt=0, description="expected misses far below this count as if they were it: they weigh no more"
     )
     bound: CoverageBound = CoverageBound()
     calibration: Calibration = Calibration()
