@@ -13,6 +13,9 @@ STEPS_PER_DELAY = 4
 KERNEL_STEPS = 20
 HORIZON_STEPS = 72
 
+PLACES = 8
+"""Points of the queue of one peer's copies."""
+
 NEAR_SHARE = 0.2
 """Share of the links that are taken to lead to somebody near by: networks are clustered, and two quantiles hide it."""
 
@@ -138,10 +141,14 @@ def _delays(near: float, p50: Floats, p95: Floats, copy_ms: Floats, fanout: Floa
 
     median = np.maximum(p50 / 2, 1e-3)
     width = np.maximum(np.log(np.maximum(p95 / 2, median * 1.0001) / median) / 1.6449, 0.05)
-    queue = copy_ms * (fanout + 1) / 2
-    step = (median * np.exp(np.minimum(width, 1.0) ** 2 / 2) + queue) / STEPS_PER_DELAY
-    edges = (np.arange(1, KERNEL_STEPS)[:, None] + 0.5) * step - queue
-    relative = np.log(np.maximum(edges, 1e-9) / median)
-    below = (1 - near) * ndtr(relative / width) + near * ndtr((relative + np.log(NEAR_SPEED)) / width)
+    step = (median * np.exp(np.minimum(width, 1.0) ** 2 / 2) + copy_ms * (fanout + 1) / 2) / STEPS_PER_DELAY
+    edges = (np.arange(1, KERNEL_STEPS)[:, None] + 0.5) * step
+    below = np.zeros_like(edges)
+    for place in range(PLACES):
+        # Copies leave one after the other: where sending takes longer than the way, the first ones run ahead
+        queue = copy_ms * (0.5 + (place + 0.5) / PLACES * fanout)
+        relative = np.log(np.maximum(edges - queue, 1e-9) / median)
+        below += (1 - near) * ndtr(relative / width) + near * ndtr((relative + np.log(NEAR_SPEED)) / width)
+    below /= PLACES
     shares = np.diff(np.vstack([np.zeros_like(median), below, np.ones_like(median)]), axis=0)
     return shares, step

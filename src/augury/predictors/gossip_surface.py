@@ -66,7 +66,7 @@ class Bound:
     """How far the share that does not hear a message may lie above its estimate, as a logarithm."""
 
     z: float
-    """Normal quantile of the confidence."""
+    """Standard deviations that the bound lies above the estimate."""
     base: float
     """Standard deviation between networks that states do not tell apart."""
     clustered: float

@@ -37,7 +37,12 @@ FEWEST_ROUNDS = 20
 class CoverageBound(Parameters):
     """How cautious the choice is."""
 
-    confidence: float = Field(default=0.99, gt=0.5, lt=1, description="of the lower bound of the coverage")
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="of the lower bound of the chosen pair's coverage"
+    )
+    selection: float = Field(
+        default=1.4, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
+    )
     base: float = Field(
         default=0.1, ge=0, description="standard deviation of log(missed share) between networks of one state"
     )
@@ -45,7 +50,7 @@ class CoverageBound(Parameters):
         default=0.4, ge=0, description="added to it for every unit of what clusters of fast links would change"
     )
     residual: float = Field(
-        default=0.1, ge=0, description="standard deviation between states of one network that trees do not tell apart"
+        default=0.2, ge=0, description="standard deviation between states of one network that trees do not tell apart"
     )
 
 
@@ -154,7 +159,7 @@ def fit_tuner(
         cost=model.cost,
         copy_ms=model.copy_ms,
         members=model.members,
-        z=NormalDist().inv_cdf(bound.confidence),
+        z=NormalDist().inv_cdf(bound.confidence) * bound.selection,
         base=bound.base * scale,
         clustered=bound.clustered * scale,
         residual=bound.residual,
