@@ -32,6 +32,8 @@ from augury.predictors.gossip_tuning import GossipSpecification, GossipTuner
 
 TASK = "policy: fanout and hop limit by predicted cost above a floor of coverage"
 FEWEST_ROUNDS = 20
+NO_TREES = {"rounds": 1, "learning_rate": 1e-9}
+"""Where theory is better than any tree there is one that says nothing: what reads trees need not know of it."""
 
 
 class CoverageBound(Parameters):
@@ -127,6 +129,7 @@ def train_gossip_tuner(
             "rounds": len(rounds),
             "networks": data.groups,
             "members": model.members,
+            "iterations": calibrated.iterations,
             "spread_scale": calibrated.scale,
             "spread_networks": calibrated.networks,
             "gain": gains,
@@ -195,6 +198,10 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
     names, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
     random = np.random.default_rng(seed)
     missed = missed_of(rounds, theory, model)
+    bound = model.bound
+    between = bound.base + bound.clustered * theory.clustering
+    calibrated = calibrate_spread(missed, codes, between, model.miss, model.calibration, model.correction, seed)
+    chosen = model.miss.model_copy(update={"rounds": calibrated.iterations} if calibrated.iterations else NO_TREES)
     trees: dict[str, str] = {}
     for number in range(model.members):
         weight = missed.weight
@@ -202,7 +209,7 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
             drawn = np.bincount(random.integers(0, len(names), len(names)), minlength=len(names))
             weight = weight * drawn[codes] * random.exponential(size=len(codes))
         resampled = missed._replace(weight=weight)
-        trees[f"miss_{number}"], _ = fit_factors(resampled, model.miss, seed, MISS_CONSTRAINTS)
+        trees[f"miss_{number}"], _ = fit_factors(resampled, chosen, seed, MISS_CONSTRAINTS)
     for name, settings, expected, column in (
         (MESSAGES, model.messages, theory.messages, "messages_per_node"),
         (DELAY, model.delay, theory.p95_ms, "p95_ms"),
@@ -210,9 +217,6 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
         values = rounds[column].to_numpy(dtype=np.float64)
         trees[name], _ = fit_factors(Observed(theory.matrix, values, expected, 1 / expected), settings, seed, None)
     surface = Surface(trees, model.members)
-    bound = model.bound
-    between = bound.base + bound.clustered * theory.clustering
-    calibrated = calibrate_spread(missed, codes, between, model.miss, model.calibration, model.correction, seed)
     mean, deviation = network_effects(
         missed.values, surface.miss(theory), calibrated.scale * between, np.ones(len(codes)), codes,
         np.zeros(len(names)), np.ones(len(names)), model.correction,

@@ -1,4 +1,4 @@
-"""How far networks differ from what a surface expects that never saw them: folds of networks, and their curves."""
+"""How many trees the missed share bears, and how far networks then lie from it that no tree saw: folds of networks."""
 
 import time
 from typing import NamedTuple
@@ -9,11 +9,11 @@ import pandas as pd
 from pydantic import Field
 
 from augury.parameters import Parameters
-from augury.pipelines.model_training.surface_trees import Observed, SurfaceTrees, fit_factors
+from augury.pipelines.model_training.surface_trees import TRAINING, VALIDATION, Observed, SurfaceTrees, fit_factors
 from augury.predictors.gossip_corrections import CorrectionSettings, network_effects
 from augury.predictors.gossip_states import Floats
 from augury.predictors.gossip_surface import LARGEST_LOG, MISS_CONSTRAINTS
-from augury.predictors.lightgbm_trees import open_booster, sums_of_leaves
+from augury.predictors.lightgbm_trees import open_booster
 
 _SWEEPS = 20
 
@@ -29,6 +29,9 @@ class Calibration(Parameters):
 
 class Calibrated(NamedTuple):
     """What folds said."""
+
+    iterations: int
+    """Trees that are worth their doubt; 0: what theory expects is better."""
 
     scale: float
     """What the spread between networks in the parameters is multiplied by."""
@@ -47,7 +50,11 @@ def calibrate_spread(
     correction: CorrectionSettings,
     seed: int,
 ) -> Calibrated:
-    """Measure how far networks lie from what is expected of them by trees of other networks.
+    """Choose the number of trees, and measure how far networks lie from what trees of other networks expect of them.
+
+    Misses are rare: trees that follow single rounds too far do worse than theory alone. As many are taken as the folds
+    that did not see them ask for, by the rule of one standard error (Breiman et al., Classification and Regression
+    Trees, 1984): the fewest whose loss is not clearly above the least.
 
     The effects of networks are normal with a common variance, of which one round says little. It is estimated as
     empirical Bayes does, by expectation and maximisation: the mean of each effect's expected square (Dempster, Laird
@@ -63,7 +70,8 @@ def calibrate_spread(
         seed: Of folds and trees.
 
     Returns:
-        The scale of that deviation, and curves. A single network's folds are periods; they say nothing of others.
+        Trees, the scale of that deviation, and curves. A single network's folds are periods; they say nothing of
+        others.
     """
     began = time.perf_counter()
     count = int(codes.max()) + 1
@@ -71,17 +79,22 @@ def calibrate_spread(
     folds = min(settings.folds, count) if count > 1 else settings.folds
     groups = random.permutation(count) % folds if count > 1 else np.array([0])
     fold = groups[codes] if count > 1 else np.arange(len(codes)) * folds // len(codes)
-    expected = missed.expected.copy()
-    losses = []
+    losses, boosters = [], []
     for number in range(folds):
         outer = fold == number
         text, found = fit_factors(missed.rows(~outer), trees, seed, MISS_CONSTRAINTS, missed.rows(outer))
-        logs = sums_of_leaves(open_booster(text, "a fold"), missed.matrix[outer])
-        expected[outer] *= np.exp(np.clip(logs, -LARGEST_LOG, LARGEST_LOG))
-        losses.append(pd.DataFrame(found))
+        boosters.append(open_booster(text, "a fold"))
+        sides = {TRAINING: missed.rows(~outer), VALIDATION: missed.rows(outer)}
+        losses.append(pd.DataFrame({name: [expected_loss(sides[name]), *values] for name, values in found.items()}))
+    iterations = fewest_iterations(np.array([loss[VALIDATION] for loss in losses]))
     curves = _curves(losses, time.perf_counter() - began)
     if count < 2:
-        return Calibrated(1.0, 0, curves)
+        return Calibrated(iterations, 1.0, 0, curves)
+    expected = missed.expected.copy()
+    for number in range(folds if iterations else 0):
+        outer = fold == number
+        logs = boosters[number].predict(missed.matrix[outer], raw_score=True, num_iteration=iterations, num_threads=1)
+        expected[outer] *= np.exp(np.clip(logs, -LARGEST_LOG, LARGEST_LOG))
     scale, ones, zeros = 1.0, np.ones(count), np.zeros(count)
     for _ in range(_SWEEPS):
         mean, deviation = network_effects(
@@ -89,12 +102,30 @@ def calibrate_spread(
         )
         squares = scale**2 * (mean**2 + deviation**2)
         scale = float(np.sqrt((squares.sum() + settings.prior_networks) / (count + settings.prior_networks)))
-    return Calibrated(scale, count, curves)
+    return Calibrated(iterations, scale, count, curves)
+
+
+def expected_loss(observed: Observed) -> float:
+    """LightGBM's Poisson loss of the expectation itself: before the first tree."""
+    loss = observed.expected - np.maximum(observed.values, 0) * np.log(observed.expected)
+    return float(np.average(loss, weights=observed.weight))
+
+
+def fewest_iterations(losses: Floats) -> int:
+    """The fewest iterations whose mean loss exceeds the least by one standard error of their difference at the most.
+
+    Args:
+        losses: Shape (folds, iterations + 1), the first of none.
+    """
+    least = int(losses.mean(axis=0).argmin())
+    excess = losses - losses[:, [least]]
+    error = excess.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    return int(np.flatnonzero(excess.mean(axis=0) <= error)[0])
 
 
 def _curves(losses: list[pd.DataFrame], seconds: float) -> pd.DataFrame:
     mean = sum(losses[1:], losses[0]) / len(losses)
-    steps = np.arange(1, len(mean) + 1)
+    steps = np.arange(len(mean))
     return pd.concat(
         [
             pd.DataFrame(
@@ -103,7 +134,7 @@ def _curves(losses: list[pd.DataFrame], seconds: float) -> pd.DataFrame:
                     "epoch": steps.astype(np.float64),
                     "name": name,
                     "value": mean[name].to_numpy(dtype=np.float64),
-                    "seconds": seconds * steps / len(steps),
+                    "seconds": seconds * steps / max(len(steps) - 1, 1),
                 }
             )
             for name in mean
