@@ -21,7 +21,8 @@ MOST_EXPECTED = 0.5
 """Rounds that are expected to miss more say how an epidemic dies, not what the actions in question miss."""
 
 _STEPS = 25
-_LEAST_DISPERSION = 1e-4
+_DISPERSION = (1e-4, 1.0)
+"""Its range: nothing between 0 and 1 varies by more than its mean."""
 
 
 class Effect(BaseModel):
@@ -163,7 +164,7 @@ def network_effects(
         own = np.full(count, pooled)
         if dispersion is not None:
             own = (sums(squares) + settings.prior_rounds * pooled) / (sums(weight) + settings.prior_rounds)
-        scale = weight / (np.maximum(own, _LEAST_DISPERSION)[codes] + settings.misfit**2 * expected)
+        scale = weight / (np.clip(own, *_DISPERSION)[codes] + settings.misfit**2 * expected)
         for _ in range(_STEPS):
             now = expected * np.exp(between * mean[codes])
             slope = sums(scale * between * (missed - now)) - precision * (mean - prior_mean)

@@ -104,7 +104,8 @@ def _chain(peers: int, loss: Floats, churn: Floats, fanout: npt.NDArray[np.int64
     most = min(int(fanout.max()), others)
     present = np.arange(others + 1)
     share = binom.pmf(present[None], others, (1 - churn)[:, None])
-    kept = np.flatnonzero((share > _LEAST_WEIGHT).any(axis=0))
+    share = np.where(share > _LEAST_WEIGHT, share, 0)  # row by row: an answer must not depend on other rows
+    kept = np.flatnonzero(share.any(axis=0))
     first = _newly_informed(others, others, most, np.minimum(fanout, others), loss)
     later = _newly_informed(max(others - 1, 0), others, most, np.minimum(fanout, max(others - 1, 0)), loss)
     # [rows, others that are present, of them those that do not know]

@@ -43,7 +43,7 @@ class CoverageBound(Parameters):
         default=0.95, gt=0.5, lt=1, description="of the lower bound of the chosen pair's coverage"
     )
     selection: float = Field(
-        default=1.4, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
+        default=1.2, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
     )
     base: float = Field(
         default=0.1, ge=0, description="standard deviation of log(missed share) between networks of one state"
@@ -52,7 +52,7 @@ class CoverageBound(Parameters):
         default=0.4, ge=0, description="added to it for every unit of what clusters of fast links would change"
     )
     residual: float = Field(
-        default=0.2, ge=0, description="standard deviation between states of one network that trees do not tell apart"
+        default=0.15, ge=0, description="standard deviation between states of one network that trees do not tell apart"
     )
 
 
