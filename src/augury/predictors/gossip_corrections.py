@@ -152,7 +152,7 @@ def network_effects(
     count = len(prior_mean)
 
     def sums(values: Floats) -> Floats:
-        return np.bincount(codes, weights=values, minlength=count)
+        return np.asarray(np.bincount(codes, weights=values, minlength=count), dtype=np.float64)
 
     mean = prior_mean.copy()
     precision = prior_deviation**-2.0

@@ -110,7 +110,7 @@ def _chain(peers: int, loss: Floats, churn: Floats, fanout: npt.NDArray[np.int64
     later = _newly_informed(max(others - 1, 0), others, most, np.minimum(fanout, max(others - 1, 0)), loss)
     # [rows, others that are present, of them those that do not know]
     state = np.zeros((len(loss), len(kept), others + 1))
-    for place, count in enumerate(kept):
+    for place, count in enumerate(kept.tolist()):
         for new in range(min(most, count) + 1):
             state[:, place, count - new] = first[:, count, new]
     missed = np.zeros((len(loss), len(kept)))
