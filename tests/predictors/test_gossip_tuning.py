@@ -23,17 +23,20 @@ from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
 from augury.pipelines.feature_engineering.gossip_rounds import GossipFeatures, build_gossip_tables
 from augury.pipelines.model_training.gossip_baselines import GossipBaselines, best_fixed, choose_gossip_baselines
 from augury.pipelines.model_training.gossip_validation import GossipValidation, validate_gossip_tuner
-from augury.pipelines.model_training.response_surface import ResponseSurfaceModel, SurfaceTrees, train_gossip_tuner
+from augury.pipelines.model_training.response_surface import ResponseSurfaceModel, train_gossip_tuner
+from augury.pipelines.model_training.surface_calibration import Calibration, calibrate_spread, fewest_iterations
+from augury.pipelines.model_training.surface_trees import Observed, SurfaceTrees
 from augury.pipelines.model_training.tabular_q_learning import QLearning, greedy_actions, learn_q_table, state_cells
 from augury.pipelines.tuning.racing import TransientStudies
 from augury.pipelines.tuning.response_surface_search import GossipSearch, tune_gossip
 from augury.predictors.checks import CHECKS
 from augury.predictors.gossip_choice import StepLimiter, choose
-from augury.predictors.gossip_corrections import CorrectionSettings, corrections_of
-from augury.predictors.gossip_mean_field import final_miss, mean_field
-from augury.predictors.gossip_outcomes import JUDGED, oracle_actions, outcomes_on_grid, reachable
+from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of
+from augury.predictors.gossip_final_size import final_miss, finite_size
+from augury.predictors.gossip_mean_field import mean_field
+from augury.predictors.gossip_outcomes import JUDGED, floor_oracle_actions, oracle_actions, outcomes_on_grid, reachable
 from augury.predictors.gossip_states import STATE, ActionGrid, GossipCost, complete_states
-from augury.predictors.gossip_surface import Outcomes, monotone
+from augury.predictors.gossip_surface import FEATURES, Outcomes, monotone
 from augury.predictors.gossip_tuning import GossipTuner
 
 COLLECTION = GossipCollection(networks=12, rounds=1_800, states=4, repeats=40, promising=0, peers=(12, 120))
@@ -47,12 +50,12 @@ def trained():
     raw = collect_rounds(COLLECTION, 11)
     *primary, report = prepare_rounds(*raw, GossipSplit(), 1)
     rounds, later, states, outcomes, cases = build_gossip_tables(*primary, GossipFeatures())
-    tuner, account = train_gossip_tuner(rounds, report, {}, MODEL, 3, PROVENANCE)
+    tuner, curves, account = train_gossip_tuner(rounds, report, {}, MODEL, 3, PROVENANCE)
     baselines = choose_gossip_baselines(rounds, states, outcomes, MODEL, GossipBaselines())
     predictions = predict_gossip_holdout(tuner, cases, outcomes, baselines)
     return SimpleNamespace(
         tuner=tuner, rounds=rounds, later=later, states=states, outcomes=outcomes, cases=cases, report=report,
-        account=account, baselines=baselines, predictions=predictions,
+        account=account, curves=curves, baselines=baselines, predictions=predictions,
     )  # fmt: skip
 
 
@@ -105,6 +108,33 @@ def test_theory_is_finite_and_rises_with_fanout_and_hops(peers, loss, churn, p50
     assert (np.diff(by_ttl, axis=1) <= 1e-9).all()
 
 
+def test_few_peers_are_followed_one_by_one():
+    """Three peers that know one another, by hand: the first sends to both, each of these to the other one."""
+    loss, churn = 0.3, 0.2
+    arrives, here = 1 - loss, 1 - churn
+    alone = here * churn * 2 * loss / 2  # one other is there: of two peers, it is missed
+    none, one = loss**2, 2 * loss * arrives
+    both = here**2 * (none * 2 + one * loss) / 3
+    args = [np.array([value]) for value in (3.0, loss, churn, 2.0)]
+    peers, fanout = args[0], args[3]
+    plain = 1 - (1 - 0.0) * (1 - final_miss(peers, args[1], args[2], fanout))
+    assert (finite_size(*args) * plain)[0] == pytest.approx(alone + both, rel=1e-4)
+
+
+def test_chance_counts_for_little_in_large_networks():
+    peers = np.array([10.0, 64.0, 65.0, 3_000.0])
+    found = finite_size(peers, np.full(4, 0.2), np.full(4, 0.3), np.full(4, 7.0))
+    assert (found[:3] > 1).all() and found[2] == pytest.approx(found[1], rel=0.1)
+    assert found[3] == pytest.approx(1, abs=0.02)
+
+
+def test_clusters_and_queues_use_up_hops():
+    even = mean_field(*(np.array([v]) for v in (400.0, 0.1, 0.0, 80.0, 150.0, 0.1, 8.0, 5.0)), near_share=0)
+    clustered = mean_field(*(np.array([v]) for v in (400.0, 0.1, 0.0, 80.0, 150.0, 0.1, 8.0, 5.0)))
+    queued = mean_field(*(np.array([v]) for v in (400.0, 0.1, 0.0, 80.0, 150.0, 200.0, 8.0, 5.0)), near_share=0)
+    assert clustered.miss[0] > 1.5 * even.miss[0] and queued.miss[0] > 1.5 * even.miss[0]
+
+
 # --- choice ---
 
 GRID = ActionGrid(fanouts=(2, 4), ttls=(4, 8))
@@ -150,27 +180,104 @@ def test_steps_are_of_one_and_a_minute_apart():
         StepLimiter(most=0)
 
 
+# --- how many trees, and what is left between networks ---
+
+
+def test_no_more_trees_than_folds_ask_for():
+    better, noise = np.linspace(0, -1, 11), np.array([[0.0], [0.1], [-0.1], [0.05]])
+    assert fewest_iterations(better + noise) == 10
+    assert fewest_iterations(-better + noise) == 0  # every tree harms
+    flat = np.zeros((4, 5))
+    flat[:, 2] = [-0.3, 0.2, 0.2, -0.2]  # the least, but not for sure
+    assert fewest_iterations(flat) == 0
+
+
+def test_the_spread_between_networks_is_measured():
+    random = np.random.default_rng(3)
+    codes = np.repeat(np.arange(60), 60)
+    expected = random.uniform(0.005, 0.1, len(codes))
+    found = []
+    for spread in (0.1, 0.8):
+        mean = np.minimum(expected * np.exp(0.5 * spread * random.normal(size=60)[codes]), 1)
+        values = random.binomial(200, mean) / 200
+        matrix = np.zeros((len(codes), len(FEATURES)))
+        observed = Observed(matrix, values, expected, 1 / (expected + 0.02))
+        trees = SurfaceTrees(rounds=2)
+        between = np.full(len(codes), 0.5)
+        found.append(calibrate_spread(observed, codes, between, trees, Calibration(), CorrectionSettings(), 0).scale)
+    assert found[0] < 0.5 and found[1] == pytest.approx(0.8, rel=0.25)
+
+
+def test_curves_tell_the_loss_of_every_iteration(trained):
+    rounds = MODEL.miss.rounds
+    counts = trained.curves.groupby("name").size()
+    assert counts.to_dict() == {"training_loss": rounds + 1, "validation_loss": rounds + 1}
+    training = trained.curves[trained.curves["name"] == "training_loss"].set_index("step")["value"]
+    assert training.iloc[-1] < training.iloc[0] and trained.account["iterations"] <= rounds
+
+
+def test_own_rounds_make_the_bound_narrower(trained):
+    states = trained.cases.head(6)
+    known = trained.rounds["network"].iloc[0]
+    ours, others = (trained.tuner.outcomes(states.assign(network=name)) for name in (known, "unknown"))
+    ratio = np.log(ours.miss_upper / ours.miss), np.log(others.miss_upper / others.miss)
+    assert (ratio[0] <= ratio[1] + 1e-9).mean() > 0.95 and ratio[0].mean() < ratio[1].mean()
+
+
 # --- corrections ---
 
 
+def effects(rounds, expected, between=0.5, **more):
+    return corrections_of(rounds, np.full(len(rounds), expected), np.full(len(rounds), between), SETTINGS, **more)
+
+
+SETTINGS = CorrectionSettings(half_life_min=60)
+
+
 def test_few_rounds_correct_little_and_old_ones_less():
-    settings_ = CorrectionSettings(half_life_min=60, prior_points=20)
-    rounds = pd.DataFrame({"ts": [0] * 50, "network": "a", "coverage": 0.96})
+    random = np.random.default_rng(0)
+    missed = random.binomial(100, 0.04, 200) / 100  # twice what is expected: an effect of log(2) / 0.5
+    rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": 1 - missed})
+    few, some, many = (effects(rounds.head(rows), 0.02).networks["a"] for rows in (2, 10, 200))
+    assert 0 < few.mean < some.mean < many.mean == pytest.approx(np.log(2) / 0.5, abs=0.15)
+    assert 1 > few.deviation > some.deviation > many.deviation
+    later = effects(rounds.head(10), 0.02, now_ms=3_600_000).networks["a"]  # an hour later: half
+    assert few.mean < later.mean < some.mean and later.deviation > some.deviation
+    assert effects(rounds.head(0), 0.02) == Corrections()
 
-    def found(rows, **more):
-        return corrections_of(rounds.head(rows), np.full(rows, 0.02), settings_, **more).everywhere
 
-    assert found(1) == pytest.approx(np.log(24 / 22))
-    assert 0 < found(1) < found(10) < found(50) < np.log(2)
-    assert found(50, now_ms=3_600_000) == pytest.approx(np.log((100 + 20) / (50 + 20)))  # an hour later: half
-    assert corrections_of(rounds.head(0), np.empty(0), settings_).everywhere == 0
+def test_an_effect_is_the_most_probable_one():
+    """By bisection of the slope of log posterior, rounds that all miss the same."""
+    rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": [0.95] * 30})
+    settings_ = CorrectionSettings(prior_rounds=1e-9, prior_networks=1e12)
+    found = corrections_of(rounds, np.full(30, 0.03), np.full(30, 0.5), settings_).networks["a"]
+    # Two steps: the dispersion of what was expected, then that at the first effect
+    dispersion = (0.05 - 0.03) ** 2 / 0.03
+    effect = 0.0
+    for _ in range(2):
+        low, high = -4.0, 4.0
+        for _ in range(80):
+            effect = (low + high) / 2
+            slope = 30 * 0.5 * (0.05 - 0.03 * np.exp(0.5 * effect)) / (dispersion + 0.2**2 * 0.03) - effect
+            low, high = (effect, high) if slope > 0 else (low, effect)
+        now = 0.03 * np.exp(0.5 * effect)
+        dispersion = max((0.05 - now) ** 2 / now, 1e-4)
+    assert found.mean == pytest.approx(effect, rel=1e-6)
 
 
-def test_a_network_is_shrunk_towards_all():
-    rounds = pd.DataFrame({"ts": 0, "network": ["a"] * 40 + ["b"] * 2, "coverage": [0.9] * 40 + [0.98] * 2})
-    found = corrections_of(rounds, np.full(42, 0.05), CorrectionSettings())
-    assert 0 < found.networks["b"] < found.networks["a"] and found.everywhere < found.networks["a"]
-    assert found.of(pd.Series(["b", "c"]), 2).tolist() == [found.networks["b"], found.everywhere]
+def test_all_networks_move_what_is_thought_of_a_new_one():
+    rounds = pd.DataFrame({"ts": 0, "network": np.repeat([f"n{k}" for k in range(12)], 30), "coverage": 0.95})
+    found = effects(rounds, 0.03)
+    assert 0 < found.everywhere.mean < found.networks["n0"].mean and found.everywhere.deviation == 1
+    mean, deviation = found.of(pd.Series(["n3", "unknown"]), 2)
+    assert mean.tolist() == [found.networks["n3"].mean, found.everywhere.mean] and deviation[0] < deviation[1] == 1
+
+
+def test_what_training_knows_of_a_network_stays():
+    known = {"a": Effect(mean=2.0, deviation=0.1), "b": Effect(mean=-1.0, deviation=0.2)}
+    rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": [0.97, 0.97]})
+    found = effects(rounds, 0.03, known=known).networks
+    assert found["b"] == known["b"] and 1 < found["a"].mean < 2 and found["a"].deviation <= SETTINGS.drift
 
 
 def test_a_network_that_misses_more_gets_more(trained):
@@ -179,7 +286,7 @@ def test_a_network_that_misses_more_gets_more(trained):
     corrected = trained.tuner.corrected(worse)
     before, after = trained.tuner.outcomes(state).miss, corrected.outcomes(state).miss
     assert (after >= before).all() and np.median(after / before) > 1.2
-    assert trained.tuner.corrected(worse.head(0)).specification.corrections.everywhere == 0
+    assert trained.tuner.corrected(worse.head(0)).specification.corrections.everywhere.mean == 0
 
 
 # --- the trained tuner ---
@@ -198,7 +305,7 @@ def test_the_exported_surface_says_the_same(trained):
 
 
 def test_training_is_deterministic(trained):
-    again, _ = train_gossip_tuner(trained.rounds, trained.report, {}, MODEL, 3, PROVENANCE)
+    again, _, _ = train_gossip_tuner(trained.rounds, trained.report, {}, MODEL, 3, PROVENANCE)
     assert again.surface.trees == trained.tuner.surface.trees
 
 
@@ -279,6 +386,10 @@ def test_the_oracle_chooses_by_other_seeds_than_those_that_judge(trained):
     changed = pd.concat([choice, trained.outcomes[trained.outcomes["seeds"] == JUDGED].assign(coverage=0.5)])
     for table in (trained.outcomes, changed):
         found = oracle_actions(table, trained.cases["case"], MODEL.actions, MODEL.cost)
+        floor = floor_oracle_actions(table, trained.cases["case"], MODEL.actions, MODEL.cost)
+        np.testing.assert_array_equal(
+            floor, floor_oracle_actions(choice, trained.cases["case"], MODEL.actions, MODEL.cost)
+        )
         np.testing.assert_array_equal(found, oracle_actions(choice, trained.cases["case"], MODEL.actions, MODEL.cost))
 
 

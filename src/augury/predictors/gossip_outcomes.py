@@ -56,6 +56,15 @@ def oracle_actions(outcomes: pd.DataFrame, cases: pd.Series, grid: ActionGrid, c
     return np.asarray(cost.of(known[..., 0], known[..., 1], known[..., 2]).argmin(axis=1), dtype=np.int64)
 
 
+def floor_oracle_actions(outcomes: pd.DataFrame, cases: pd.Series, grid: ActionGrid, cost: GossipCost) -> Codes:
+    """As :func:`oracle_actions`, among the actions that hold the floor; where none does, the one that covers most."""
+    known = outcomes_on_grid(outcomes, cases, grid, CHOSEN_BY)
+    costs, coverage = cost.of(known[..., 0], known[..., 1], known[..., 2]), known[..., 0]
+    holds = coverage >= cost.floor
+    cheapest = np.where(holds, costs, np.inf).argmin(axis=1)
+    return np.asarray(np.where(holds.any(axis=1), cheapest, coverage.argmax(axis=1)), dtype=np.int64)
+
+
 def reachable(outcomes: pd.DataFrame, cases: pd.Series, grid: ActionGrid, floor: float) -> Any:
     """Whether an action holds the floor, by the mean of both parts; shape (cases,)."""
     both = [outcomes_on_grid(outcomes, cases, grid, seeds)[..., 0] for seeds in (CHOSEN_BY, JUDGED)]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from augury.predictors.gossip_mean_field import LEAST_MISS, MeanField, final_miss, mean_field
+from augury.predictors.gossip_final_size import LEAST_MISS, final_miss, finite_size
+from augury.predictors.gossip_mean_field import MeanField, mean_field
 from augury.predictors.gossip_states import ActionGrid, Floats
 from augury.predictors.lightgbm_trees import open_booster, sums_of_leaves
 
@@ -24,13 +25,15 @@ FEATURES = (
     "log_rtt_spread",
     "copy_share",
     "spare_hops",
+    "clustering",
 )
 """Columns of the trees' matrix."""
 
-MISS_CONSTRAINTS = (1, 1, -1, -1, -1, 0, 0, 0, 0, 0, 0)
+MISS_CONSTRAINTS = (1, 1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0)
 """The share that does not hear it rises with the expected one and falls with fanout and hops."""
 
 MESSAGES, DELAY = "messages", "delay"
+MOST_CLUSTERING = 2.0
 LARGEST_LOG = 6.0
 """Trees change an expectation by no more than this logarithm."""
 
@@ -54,8 +57,8 @@ class Theory(NamedTuple):
     p95_ms: Floats
     matrix: npt.NDArray[np.float64]
     """(rows, features), values of float32: ONNX' trees compare in it."""
-    hop_limited: Floats
-    """How much more do not hear it because of the limit of hops, as a logarithm, 0 to 2."""
+    clustering: Floats
+    """How much more do not hear it if links are fast in clusters, as a logarithm, 0 to 2."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,17 @@ class Bound:
     """How far the share that does not hear a message may lie above its estimate, as a logarithm."""
 
     z: float
-    """Normal quantile of the confidence."""
+    """Standard deviations that the bound lies above the estimate."""
     base: float
     """Standard deviation between networks that states do not tell apart."""
-    hop_limited: float
-    """What is added to it where the limit of hops decides, times the square root of the excess."""
+    clustered: float
+    """What is added to it for every unit of what clusters of fast links would change."""
+    residual: float
+    """Standard deviation between states of one network that trees do not tell apart."""
+
+    def between(self, clustering: Floats) -> Floats:
+        """Standard deviation between networks, of the shape that is given."""
+        return self.base + self.clustered * clustering
 
 
 def theory_of(
@@ -90,10 +99,14 @@ def theory_of(
     fanout, ttl = np.asarray(fanout, dtype=np.float64), np.asarray(ttl, dtype=np.float64)
     copy: Floats = np.asarray(states["message_class"].map(copy_ms), dtype=np.float64)
     expected: MeanField = mean_field(peers, loss, churn, p50, p95, copy, fanout, ttl)
+    even = mean_field(peers, loss, churn, p50, p95, copy, fanout, ttl, near_share=0)
+    clustering = np.clip(np.log(expected.miss / even.miss), 0, MOST_CLUSTERING)
     excess = np.log(expected.miss) - np.log(final_miss(peers, loss, churn, fanout))
+    chance = finite_size(peers, loss, churn, fanout)
+    miss = np.clip(expected.miss * chance, LEAST_MISS, 1)
     matrix = np.column_stack(
         [
-            np.log(expected.miss),
+            np.log(miss),
             excess,
             fanout,
             ttl,
@@ -104,14 +117,15 @@ def theory_of(
             np.log(p95 / p50),
             copy / p50,
             ttl - expected.hops,
+            clustering,
         ]
     )
     return Theory(
-        expected.miss,
+        miss,
         expected.messages,
         expected.p95_ms,
         matrix.astype(np.float32).astype(np.float64),
-        np.clip(excess, 0, 2),
+        clustering,
     )
 
 
@@ -156,29 +170,33 @@ class Surface:
         logs = np.mean([self.factors(name, theory.matrix) for name in self.miss_names], axis=0)
         return np.asarray(np.clip(theory.miss * np.exp(logs), LEAST_MISS / 100, 1))
 
-    def outcomes(self, theory: Theory, actions: int, bound: Bound, shift: Floats | float = 0.0) -> Outcomes:
+    def outcomes(
+        self, theory: Theory, actions: int, bound: Bound, effect: Floats | float = 0.0, doubt: Floats | float = 1.0
+    ) -> Outcomes:
         """Predict every action.
 
         Args:
             theory: What :func:`on_grid` returned.
             actions: How many there are.
             bound: How cautious the bound is.
-            shift: Added to the logarithm of the miss, shape (states,): what telemetry says, see ``gossip_corrections``.
+            effect: How far each state's network differs from others, in standard deviations between networks, shape
+                (states,); see ``gossip_corrections``.
+            doubt: Standard deviation of that, shape (states,): 1 where nothing is known of the network.
 
         Returns:
-            Outcomes. Coverage never falls with fanout or hops: what more of them would miss is what is missed with
-            fewer at the least.
+            Outcomes.
         """
-        logs = np.stack([self.factors(name, theory.matrix) for name in self.miss_names])
-        centre = np.log(theory.miss) + logs.mean(axis=0)
-        spread = logs.std(axis=0, ddof=1) if self.members > 1 else np.zeros_like(centre)
-        own = bound.base + bound.hop_limited * np.sqrt(theory.hop_limited)
-        upper = centre + bound.z * np.sqrt(spread**2 + own**2)
-        moved = np.broadcast_to(np.asarray(shift, dtype=np.float64), (len(centre) // actions,))[:, None]
         shape = (-1, actions)
+        logs = np.stack([self.factors(name, theory.matrix) for name in self.miss_names])
+        between = bound.between(theory.clustering).reshape(shape)
+        centre = (np.log(theory.miss) + logs.mean(axis=0)).reshape(shape)
+        centre = centre + between * np.broadcast_to(np.asarray(effect, dtype=np.float64), (len(centre),))[:, None]
+        spread = logs.std(axis=0, ddof=1).reshape(shape) if self.members > 1 else np.zeros_like(centre)
+        own = between * np.broadcast_to(np.asarray(doubt, dtype=np.float64), (len(centre),))[:, None]
+        upper = centre + bound.z * np.sqrt(spread**2 + own**2 + bound.residual**2)
         return Outcomes(
-            np.clip(np.exp(centre.reshape(shape) + moved), LEAST_MISS / 100, 1),
-            np.clip(np.exp(upper.reshape(shape) + moved), LEAST_MISS / 100, 1),
+            np.clip(np.exp(centre), LEAST_MISS / 100, 1),
+            np.clip(np.exp(upper), LEAST_MISS / 100, 1),
             (theory.messages * np.exp(self.factors(MESSAGES, theory.matrix))).reshape(shape),
             (theory.p95_ms * np.exp(self.factors(DELAY, theory.matrix))).reshape(shape),
         )

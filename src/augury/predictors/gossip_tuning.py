@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from augury.errors import InputError, UserError
 from augury.predictors.contract import Metadata, validate_input
 from augury.predictors.gossip_choice import Choice, choose
-from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, corrections_of
+from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of
 from augury.predictors.gossip_outcomes import JUDGED, action_name, outcomes_on_grid
 from augury.predictors.gossip_states import OUTPUTS, PREDICTOR, SHARES, ActionGrid, GossipCost, complete_states
 from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, on_grid, theory_of
@@ -35,14 +35,16 @@ class GossipSpecification(BaseModel):
     members: int = Field(ge=1)
     z: float
     base: float
-    hop_limited: float
+    clustered: float
+    residual: float
     correction: CorrectionSettings = CorrectionSettings()
+    known: dict[str, Effect] = Field(default_factory=dict, description="effects of the networks of the training")
     corrections: Corrections = Corrections()
 
     @property
     def bound(self) -> Bound:
         """How cautious the tuner is."""
-        return Bound(self.z, self.base, self.hop_limited)
+        return Bound(self.z, self.base, self.clustered, self.residual)
 
 
 class GossipTuner(PolicyPredictor):
@@ -102,16 +104,18 @@ class GossipTuner(PolicyPredictor):
             now_ms: When, in milliseconds since 1970; None: at the last round.
 
         Returns:
-            A new tuner; corrections of earlier rounds are not added up but replaced.
+            A new tuner. What it was corrected by earlier is replaced, what training said of a network is not: rounds
+            are weighed against it.
         """
         grid, own = self.specification.grid, self.specification
         known = rounds["fanout"].isin(grid.fanouts) & rounds["ttl"].isin(grid.ttls) & rounds["coverage"].notna()
         rounds = rounds[known]
-        found = Corrections()
+        found = Corrections(networks=own.known)
         if len(rounds):
             states = self._validated(rounds)
             taken = theory_of(states, rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), own.copy_ms)
-            found = corrections_of(rounds, self.surface.miss(taken), own.correction, now_ms)
+            between = own.bound.between(taken.clustering)
+            found = corrections_of(rounds, self.surface.miss(taken), between, own.correction, own.known, now_ms)
         specification = own.model_copy(update={"corrections": found})
         return type(self)(self.metadata, specification, self.surface.trees, self.onnx, self.example)
 
@@ -152,8 +156,8 @@ class GossipTuner(PolicyPredictor):
     def _outcomes(self, states: pd.DataFrame) -> Outcomes:
         own = self.specification
         theory = on_grid(states, own.grid, own.copy_ms)
-        shift = own.corrections.of(states.get("network"), len(states))
-        found = self.surface.outcomes(theory, len(own.grid.pairs), own.bound, shift)
+        effect, doubt = own.corrections.of(states.get("network"), len(states))
+        found = self.surface.outcomes(theory, len(own.grid.pairs), own.bound, effect, doubt)
         return found._replace(miss=monotone(found.miss, own.grid), miss_upper=monotone(found.miss_upper, own.grid))
 
     def _predict(self, table: pd.DataFrame) -> pd.DataFrame:

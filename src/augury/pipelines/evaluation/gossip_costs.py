@@ -10,13 +10,20 @@ from pydantic import Field
 
 from augury import engines
 from augury.parameters import Parameters
-from augury.predictors.gossip_outcomes import JUDGED, action_name, oracle_actions, outcomes_on_grid, reachable
+from augury.predictors.gossip_outcomes import (
+    JUDGED,
+    action_name,
+    floor_oracle_actions,
+    oracle_actions,
+    outcomes_on_grid,
+    reachable,
+)
 from augury.predictors.gossip_states import complete_states
 from augury.predictors.gossip_surface import on_grid
 from augury.predictors.gossip_surface_onnx import compare_surface
 from augury.predictors.gossip_tuning import GossipTuner
 
-ORACLE = "oracle"
+ORACLE, FLOOR_ORACLE = "oracle", "floor_oracle"
 EXPORT_STATES = 20
 TIMED_STATES = 20
 
@@ -42,7 +49,8 @@ def predict_gossip_holdout(
 
     Returns:
         The frame that ``policy_holdout`` describes; beside each cost the ``coverage_<name>`` and
-        ``messages_<name>`` that came of the choice; ``expected`` and ``lower``, what the tuner thought of its coverage;
+        ``messages_<name>`` that came of the choice, also of the oracle that has to hold the floor;
+        ``expected`` and ``lower``, what the tuner thought of its coverage;
         ``reachable``, whether any action holds the floor; ``loss``, ``churn``, ``peers``.
     """
     cases, outcomes = engines.to_pandas(features_holdout).reset_index(drop=True), engines.to_pandas(features_outcomes)
@@ -51,7 +59,11 @@ def predict_gossip_holdout(
     known = outcomes_on_grid(outcomes, cases["case"], grid, JUDGED)
     costs = own.cost.of(known[..., 0], known[..., 1], known[..., 2])
     choice = predictor.choose(cases)
-    chosen = {"": choice.action, f"_{ORACLE}": oracle_actions(outcomes, cases["case"], grid, own.cost)}
+    chosen = {
+        "": choice.action,
+        f"_{ORACLE}": oracle_actions(outcomes, cases["case"], grid, own.cost),
+        f"_{FLOOR_ORACLE}": floor_oracle_actions(outcomes, cases["case"], grid, own.cost),
+    }
     for name, rows in predictions_baselines.groupby("policy", sort=False):
         ordered = rows.set_index("case").loc[cases["case"]]
         chosen[f"_baseline_{name}"] = grid.place(ordered["fanout"].to_numpy(), ordered["ttl"].to_numpy())

@@ -33,7 +33,8 @@ def judge_coverage(
 
     Returns:
         ``metrics``: ``coverage_share`` of the states with little enough loss, all of them; ``coverage_share_reachable``
-        of those in which any action holds the floor; ``reachable_share``; ``coverage_share_<rule>``;
+        of those in which any action holds the floor; ``regret_floor_oracle`` (cost over the oracle that has to hold the
+        floor, too); ``reachable_share``; ``coverage_share_<rule>``;
         ``coverage_mean``; ``bound_holds`` (states whose coverage is not below its lower bound);
         ``messages_saved_calm`` (share of the default's copies in calm states); ``intervals`` and ``tables``.
     """
@@ -55,6 +56,7 @@ def judge_coverage(
     for column, name in suffixes.items():
         if column:
             metrics[f"coverage_share_{name}"] = float((judged[column] >= floor).mean()) if len(judged) else None
+    metrics["regret_floor_oracle"] = float(frame["cost"].sum() / frame["cost_floor_oracle"].sum() - 1)
     metrics["coverage_mean"] = float(frame["coverage"].mean())
     metrics["bound_holds"] = float((frame["coverage"] >= frame["lower"]).mean())
     calm = frame[(frame["loss"] <= judgement.calm) & (frame["churn"] <= judgement.calm)]
@@ -116,7 +118,10 @@ def judge_corrections(
 
 
 def _rules(frame: pd.DataFrame) -> list[str]:
-    return [name for name in map(str, frame) if name.startswith("coverage_baseline_")] + ["coverage_oracle"]
+    return [name for name in map(str, frame) if name.startswith("coverage_baseline_")] + [
+        "coverage_oracle",
+        "coverage_floor_oracle",
+    ]
 
 
 def _by_loss(frame: pd.DataFrame, suffixes: dict[str, str], floor: float) -> list[dict[str, Any]]:

@@ -253,13 +253,14 @@ def gossip_tuning() -> Pipeline:
             name="plot_coverage",
         ),
         Node(gossip_plots.plot_learning, inputs="report_folds", outputs="plot_learning", name="plot_learning"),
+        _plot_curves(),
     ]
     return Pipeline(
         policy_nodes(
             own,
             parts=("coverage", "corrections", "folds"),
             shown=("data", "training"),
-            plots=("surface", "coverage", "learning"),
+            plots=("surface", "coverage", "learning", "curves"),
         ),
         namespace="gossip_tuning",
         tags=["evaluation", "tracked"],

@@ -124,7 +124,7 @@ def judge_fold(
 ) -> dict[str, float]:
     """Train on rounds, judge on the fold's states."""
     facts = DataFacts(fingerprint="", rows=len(rounds), groups=0, origin={})
-    tuner = fit_tuner(rounds, model, seed, facts, PROVENANCE)
+    tuner, _ = fit_tuner(rounds, model, seed, facts, PROVENANCE)
     played = tuner.replay(fold.states, features_outcomes=outcomes)
     rows = np.arange(len(fold.states))
     known = outcomes_on_grid(outcomes, fold.states["case"], model.actions, JUDGED)

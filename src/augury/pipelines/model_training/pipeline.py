@@ -343,7 +343,7 @@ def gossip_tuning() -> Pipeline:
                     "params:seed",
                     "provenance",
                 ],
-                outputs=["predictor", "report_training"],
+                outputs=["predictor", "curves", "report_training"],
                 name="train",
             ),
             Node(

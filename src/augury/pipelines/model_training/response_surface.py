@@ -1,10 +1,9 @@
 """Response surface of gossip: what theory expects of fanout and hops, corrected by trees on observed rounds."""
 
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -12,9 +11,11 @@ from augury import engines
 from augury.errors import UserError
 from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint
+from augury.pipelines.model_training.surface_calibration import Calibrated, Calibration, calibrate_spread
+from augury.pipelines.model_training.surface_trees import Observed, SurfaceTrees, fit_factors
 from augury.predictors import Metadata
 from augury.predictors.contract import DataFacts
-from augury.predictors.gossip_corrections import CorrectionSettings
+from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, network_effects
 from augury.predictors.gossip_states import (
     INPUTS,
     MESSAGE_CLASSES,
@@ -22,37 +23,36 @@ from augury.predictors.gossip_states import (
     PREDICTOR,
     STATE,
     ActionGrid,
-    Floats,
     GossipCost,
     complete_states,
 )
-from augury.predictors.gossip_surface import DELAY, FEATURES, MESSAGES, MISS_CONSTRAINTS, Surface, theory_of
+from augury.predictors.gossip_surface import DELAY, FEATURES, MESSAGES, MISS_CONSTRAINTS, Surface, Theory, theory_of
 from augury.predictors.gossip_surface_onnx import export_surface
 from augury.predictors.gossip_tuning import GossipSpecification, GossipTuner
 
 TASK = "policy: fanout and hop limit by predicted cost above a floor of coverage"
 FEWEST_ROUNDS = 20
-
-
-class SurfaceTrees(Parameters):
-    """Boosted trees that correct an expectation; LightGBM's Poisson loss, so that means stay means."""
-
-    rounds: int = Field(default=200, ge=1)
-    learning_rate: float = Field(default=0.05, gt=0, le=1)
-    num_leaves: int = Field(default=4, ge=2, le=256)
-    min_data_in_leaf: int = Field(default=20, ge=1)
-    lambda_l2: float = Field(default=5.0, ge=0)
+NO_TREES = {"rounds": 1, "learning_rate": 1e-9}
+"""Where theory is better than any tree there is one that says nothing: what reads trees need not know of it."""
 
 
 class CoverageBound(Parameters):
     """How cautious the choice is."""
 
-    confidence: float = Field(default=0.99, gt=0.5, lt=1, description="of the lower bound of the coverage")
-    base: float = Field(
-        default=0.15, ge=0, description="standard deviation of log(missed share) between networks of one state"
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="of the lower bound of the chosen pair's coverage"
     )
-    hop_limited: float = Field(
-        default=0.3, ge=0, description="added to it where hops limit, times the root of the logarithmic excess"
+    selection: float = Field(
+        default=1.2, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
+    )
+    base: float = Field(
+        default=0.1, ge=0, description="standard deviation of log(missed share) between networks of one state"
+    )
+    clustered: float = Field(
+        default=0.4, ge=0, description="added to it for every unit of what clusters of fast links would change"
+    )
+    residual: float = Field(
+        default=0.15, ge=0, description="standard deviation between states of one network that trees do not tell apart"
     )
 
 
@@ -67,14 +67,24 @@ class ResponseSurfaceModel(Parameters):
         description="message class -> time that a peer takes to send one copy (ms)",
     )
     members: int = Field(default=8, ge=1, le=64, description="fits to resampled networks; their spread is the doubt")
-    miss: SurfaceTrees = SurfaceTrees()
+    miss: SurfaceTrees = SurfaceTrees(num_leaves=2, lambda_l2=100.0)
     messages: SurfaceTrees = SurfaceTrees(rounds=150, num_leaves=7)
     delay: SurfaceTrees = SurfaceTrees(rounds=150, num_leaves=7)
     least_miss: float = Field(
-        default=0.005, gt=0, description="expected misses far below this count as if they were it: they weigh no more"
+        default=0.02, gt=0, description="expected misses far below this count as if they were it: they weigh no more"
     )
     bound: CoverageBound = CoverageBound()
+    calibration: Calibration = Calibration()
     correction: CorrectionSettings = CorrectionSettings()
+
+
+class Fitted(NamedTuple):
+    """A surface and what is known beside it."""
+
+    surface: Surface
+    calibrated: Calibrated
+    known: dict[str, Effect]
+    """Effects of the networks of the training."""
 
 
 def train_gossip_tuner(
@@ -84,7 +94,7 @@ def train_gossip_tuner(
     model: ResponseSurfaceModel,
     seed: int,
     provenance: dict[str, Any],
-) -> tuple[GossipTuner, dict[str, Any]]:
+) -> tuple[GossipTuner, pd.DataFrame, dict[str, Any]]:
     """Train the tuner.
 
     Args:
@@ -97,7 +107,7 @@ def train_gossip_tuner(
         provenance: ``git_commit``, ``created_at`` and ``versions`` for the metadata.
 
     Returns:
-        The tuner and an account of the fit.
+        The tuner; the loss of folds of networks after every iteration; and an account of the fit.
 
     Raises:
         UserError: There are too few rounds, or a class of messages is unknown.
@@ -110,17 +120,29 @@ def train_gossip_tuner(
         groups=int(rounds["network"].nunique()),
         origin={str(report_data.get("origin", "simulated")): len(rounds)},
     )
-    tuner = fit_tuner(rounds, model, seed, data, provenance)
+    tuner, calibrated = fit_tuner(rounds, model, seed, data, provenance)
     gains = {name: dict(list(_gains(tuner.surface, name).items())[:6]) for name in ("miss_0", MESSAGES, DELAY)}
-    return tuner, {"rounds": len(rounds), "networks": data.groups, "members": model.members, "gain": gains}
+    return (
+        tuner,
+        calibrated.curves,
+        {
+            "rounds": len(rounds),
+            "networks": data.groups,
+            "members": model.members,
+            "iterations": calibrated.iterations,
+            "spread_scale": calibrated.scale,
+            "spread_networks": calibrated.networks,
+            "gain": gains,
+        },
+    )
 
 
 def fit_tuner(
     rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int, data: DataFacts, provenance: dict[str, Any]
-) -> GossipTuner:
+) -> tuple[GossipTuner, Calibrated]:
     """Fit the surface and put the tuner together; see :func:`train_gossip_tuner`."""
-    surface = fit_surface(rounds, model, seed)
-    bound = model.bound
+    fitted = fit_surface(rounds, model, seed)
+    bound, scale = model.bound, fitted.calibrated.scale
     metadata = Metadata(
         predictor=PREDICTOR,
         family=GossipTuner.family,
@@ -140,17 +162,21 @@ def fit_tuner(
         cost=model.cost,
         copy_ms=model.copy_ms,
         members=model.members,
-        z=NormalDist().inv_cdf(bound.confidence),
-        base=bound.base,
-        hop_limited=bound.hop_limited,
+        z=NormalDist().inv_cdf(bound.confidence) * bound.selection,
+        base=bound.base * scale,
+        clustered=bound.clustered * scale,
+        residual=bound.residual,
         correction=model.correction,
+        known=fitted.known,
+        corrections=Corrections(networks=fitted.known),
     )
     rows: Any = rounds[list(STATE)].head(3).astype({"peers": int}).to_dict("records")
-    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), rows)
+    surface = fitted.surface
+    return GossipTuner(metadata, specification, surface.trees, export_surface(surface), rows), fitted.calibrated
 
 
-def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) -> Surface:
-    """Fit the trees.
+def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) -> Fitted:
+    """Fit the trees, and measure what they leave.
 
     Args:
         rounds: See :func:`train_gossip_tuner`.
@@ -158,7 +184,8 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
         seed: Of the resampled networks and the trees.
 
     Returns:
-        The surface. The first member of the miss sees every round once; the others see networks drawn with repetition.
+        The surface. The first member of the miss sees every round once; the others see networks drawn with repetition,
+        and their rounds with random weights (Rubin, The Bayesian bootstrap, 1981).
 
     Raises:
         UserError: There are too few rounds, or a class of messages has no time.
@@ -167,67 +194,49 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
         raise UserError(f"{PREDICTOR}: {len(rounds)} observed rounds are too few; at least {FEWEST_ROUNDS} are needed.")
     if unknown := sorted(set(MESSAGE_CLASSES) - set(model.copy_ms)):
         raise UserError(f"Parameter '{PREDICTOR}.model.copy_ms' has no time for: {', '.join(unknown)}.")
-    states = complete_states(rounds)
-    theory = theory_of(states, rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), model.copy_ms)
-    networks, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
+    theory = rounds_theory(rounds, model)
+    names, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
     random = np.random.default_rng(seed)
+    missed = missed_of(rounds, theory, model)
+    bound = model.bound
+    between = bound.base + bound.clustered * theory.clustering
+    calibrated = calibrate_spread(missed, codes, between, model.miss, model.calibration, model.correction, seed)
+    chosen = model.miss.model_copy(update={"rounds": calibrated.iterations} if calibrated.iterations else NO_TREES)
     trees: dict[str, str] = {}
-    missed = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
     for number in range(model.members):
-        weight = 1 / (theory.miss + model.least_miss)
+        weight = missed.weight
         if number:
-            drawn = random.integers(0, len(networks), len(networks))
-            weight = weight * np.bincount(drawn, minlength=len(networks))[codes]
-        trees[f"miss_{number}"] = _fit(theory.matrix, missed, theory.miss, weight, model.miss, seed, MISS_CONSTRAINTS)
+            drawn = np.bincount(random.integers(0, len(names), len(names)), minlength=len(names))
+            weight = weight * drawn[codes] * random.exponential(size=len(codes))
+        resampled = missed._replace(weight=weight)
+        trees[f"miss_{number}"], _ = fit_factors(resampled, chosen, seed, MISS_CONSTRAINTS)
     for name, settings, expected, column in (
         (MESSAGES, model.messages, theory.messages, "messages_per_node"),
         (DELAY, model.delay, theory.p95_ms, "p95_ms"),
     ):
-        observed = rounds[column].to_numpy(dtype=np.float64)
-        trees[name] = _fit(theory.matrix, observed, expected, 1 / expected, settings, seed, None)
-    return Surface(trees, model.members)
-
-
-def _fit(
-    matrix: npt.NDArray[Any],
-    observed: Floats,
-    expected: Floats,
-    weight: Floats,
-    settings: SurfaceTrees,
-    seed: int,
-    constraints: tuple[int, ...] | None,
-) -> str:
-    """Fit the logarithm of observed / expected; returns LightGBM's text."""
-    import lightgbm
-
-    used = weight > 0
-    # Leaves have to hold enough of what is expected, not of what one small miss weighs
-    scale = float(np.mean(weight[used] * expected[used]))
-    data = lightgbm.Dataset(
-        matrix[used],
-        np.maximum(observed[used], 0),
-        weight=weight[used] / scale,
-        init_score=np.log(expected[used]),
-        feature_name=list(FEATURES),
-        params={"max_bin": 255, "verbose": -1, "feature_pre_filter": False},
-    )
-    parameters: dict[str, Any] = {
-        "objective": "poisson",
-        "learning_rate": settings.learning_rate,
-        "num_leaves": settings.num_leaves,
-        "min_data_in_leaf": min(settings.min_data_in_leaf, max(int(used.sum()) // 4, 1)),
-        "lambda_l2": settings.lambda_l2,
-        "min_sum_hessian_in_leaf": 1e-6,
-        "num_threads": 1,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbose": -1,
+        values = rounds[column].to_numpy(dtype=np.float64)
+        trees[name], _ = fit_factors(Observed(theory.matrix, values, expected, 1 / expected), settings, seed, None)
+    surface = Surface(trees, model.members)
+    mean, deviation = network_effects(
+        missed.values, surface.miss(theory), calibrated.scale * between, np.ones(len(codes)), codes,
+        np.zeros(len(names)), np.ones(len(names)), model.correction,
+    )  # fmt: skip
+    known = {
+        str(name): Effect(mean=float(effect), deviation=float(sd))
+        for name, effect, sd in zip(names, mean, deviation, strict=True)
     }
-    if constraints is not None:
-        parameters["monotone_constraints"] = list(constraints)
-    booster = lightgbm.train(parameters, data, num_boost_round=settings.rounds)
-    return str(booster.model_to_string())
+    return Fitted(surface, calibrated, known)
+
+
+def rounds_theory(rounds: pd.DataFrame, model: ResponseSurfaceModel) -> Theory:
+    """What theory expects of logged rounds."""
+    return theory_of(complete_states(rounds), rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), model.copy_ms)
+
+
+def missed_of(rounds: pd.DataFrame, theory: Theory, model: ResponseSurfaceModel) -> Observed:
+    """What the trees of the missed share learn from."""
+    values = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
+    return Observed(theory.matrix, values, theory.miss, 1 / (theory.miss + model.least_miss))
 
 
 def _gains(surface: Surface, name: str) -> dict[str, float]:

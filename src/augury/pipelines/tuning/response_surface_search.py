@@ -11,13 +11,20 @@ from augury import engines
 from augury.errors import UserError
 from augury.parameters import with_values
 from augury.pipelines.model_training.boosted_trees import fingerprint
-from augury.pipelines.model_training.response_surface import FEWEST_ROUNDS, ResponseSurfaceModel, fit_surface
+from augury.pipelines.model_training.response_surface import (
+    FEWEST_ROUNDS,
+    ResponseSurfaceModel,
+    missed_of,
+    rounds_theory,
+)
+from augury.pipelines.model_training.surface_trees import fit_factors
 from augury.pipelines.tuning.outcome import TuningOutcome, outcome
 from augury.pipelines.tuning.racing import Direction, SearchSettings, Studies, search
 from augury.pipelines.tuning.search_space import SearchSpace
 from augury.pipelines.tuning.training_split import describe_model
-from augury.predictors.gossip_states import PREDICTOR, complete_states
-from augury.predictors.gossip_surface import theory_of
+from augury.predictors.gossip_states import PREDICTOR
+from augury.predictors.gossip_surface import MISS_CONSTRAINTS
+from augury.predictors.lightgbm_trees import open_booster, sums_of_leaves
 
 METRIC = "miss_deviance"
 LEAST = 1e-6
@@ -67,11 +74,11 @@ class ResponseSurfaceProblem:
     def evaluate(self, parameters: Mapping[str, Any], fold: int) -> float:
         """See ``Problem``."""
         inner, outer = self._folds[fold]
-        # One member says what the trees are worth; the others only measure their doubt
-        model = with_values(self._model, parameters).model_copy(update={"members": 1})
-        surface = fit_surface(inner, model, self._seed)
-        theory = theory_of(complete_states(outer), outer["fanout"].to_numpy(), outer["ttl"].to_numpy(), model.copy_ms)
-        expected = np.clip(theory.miss * np.exp(surface.factors("miss_0", theory.matrix)), LEAST, 1)
+        model = with_values(self._model, parameters)
+        known = missed_of(inner, rounds_theory(inner, model), model)
+        text, _ = fit_factors(known, model.miss, self._seed, MISS_CONSTRAINTS)
+        theory = rounds_theory(outer, model)
+        expected = np.clip(theory.miss * np.exp(sums_of_leaves(open_booster(text, "a trial"), theory.matrix)), LEAST, 1)
         missed = np.maximum(1 - outer["coverage"].to_numpy(dtype=np.float64), 0)
         parts = np.where(missed > 0, missed * np.log(np.maximum(missed, LEAST) / expected), 0) - (missed - expected)
         weight = 1 / (theory.miss + model.least_miss)
