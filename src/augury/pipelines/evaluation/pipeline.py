@@ -253,7 +253,7 @@ def gossip_tuning() -> Pipeline:
             name="plot_coverage",
         ),
         Node(gossip_plots.plot_learning, inputs="report_folds", outputs="plot_learning", name="plot_learning"),
-        _plot_curves(),
+        curves_node(),
     ]
     return Pipeline(
         policy_nodes(
