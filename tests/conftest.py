@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import compile_once
 import hypothesis
 import pandas as pd
 import pytest
@@ -40,6 +41,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "original": {"kind": "original", "n_estimators": 60},
 }
+
+
+def pytest_sessionstart() -> None:
+    """Before the first test compiles anything."""
+    compile_once.install()
 
 
 # --- pdf_memory, from simulated jobs to a trained predictor ---
