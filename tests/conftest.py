@@ -11,6 +11,7 @@ import compile_once
 import hypothesis
 import pandas as pd
 import pytest
+import work_order
 
 from augury import engines
 from augury.pipelines.collection.pdf_synthetic import simulate_jobs
@@ -46,6 +47,18 @@ RECIPES: dict[str, dict[str, Any]] = {
 def pytest_sessionstart() -> None:
     """Before the first test compiles anything."""
     compile_once.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before pytest-xdist looks at the groups."""
+    work_order.arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By file, and by group."""
+    return work_order.scheduler(config, log)
 
 
 # --- pdf_memory, from simulated jobs to a trained predictor ---
