@@ -28,7 +28,7 @@ train: $(INSTALLED) ## Train, judge and record every predictor
 # With bytecode also where the environment says none: the tests start hundreds of processes
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(INSTALLED) browser ## Run all tests
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## Check style, types and architecture
 	$(BIN)/ruff check .

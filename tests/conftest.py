@@ -49,15 +49,14 @@ def pytest_sessionstart() -> None:
     compile_once.install()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Before pytest-xdist looks at the groups."""
+    """The order of the tests."""
     work_order.arrange(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """By file, and by group."""
+    """What is kept together."""
     return work_order.scheduler(config, log)
 
 

@@ -4,53 +4,51 @@ Every process that meets Spark starts a JVM of its own, and compiles its first p
 not begin when the other processes have nothing left to do.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
 LONGEST = (
-    "project/test_commands.py",  # trains the project that others copy
-    "deploy/test_stack.py",
-    "notebooks/test_query_cost.py",
-    "browser/test_viz.py",
-    "tracking/test_serving.py",
-    "project/test_environments.py",
-    "project/test_deferred_imports.py",
-    "collection/test_query_lab.py",
-    "predictors/test_peer_selection.py",
-    "predictors/test_contract.py",
-    "tracking/test_own_process.py",
-    "project/test_query_cost.py",
-    "project/test_kill.py",
+    "tests/project/test_commands.py",  # trains the project that others copy
+    "spark",
+    "tests/deploy/test_stack.py",
+    "tests/notebooks/test_query_cost.py",
+    "tests/browser/test_viz.py",
+    "tests/tracking/test_serving.py",
+    "tests/project/test_environments.py",
+    "tests/project/test_deferred_imports.py",
+    "tests/collection/test_query_lab.py",
+    "tests/predictors/test_peer_selection.py",
+    "tests/predictors/test_contract.py",
+    "tests/tracking/test_own_process.py",
+    "tests/project/test_query_cost.py",
+    "tests/project/test_kill.py",
 )
-"""Files of more than ten seconds."""
-SPARK = "spark"
+"""Groups of more than ten seconds."""
+PLACES = {group: place for place, group in enumerate(LONGEST)}
+
+
+def group_of(nodeid: str) -> str:
+    """The file of a test, or ``spark``: by name, because what divides the work knows no markers."""
+    path = nodeid.split("::", 1)[0]
+    if path.startswith("tests/project/"):  # commands: Spark is in a process of theirs
+        return path
+    return "spark" if "spark" in nodeid or path.endswith("/test_distributed_boosting.py") else path
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Bring the longest files to the front, and name the group of the tests with a Spark session in this process."""
-    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
-    begin = 0.5  # after the training, on another process
-    order = {}
-    for item in items:
-        shares = item.get_closest_marker(SPARK) is not None and item.path.parent.name != "project"
-        if shares:
-            item.add_marker(pytest.mark.xdist_group(SPARK))
-        order[item.nodeid] = begin if shares else places.get(item.path, len(places))
-    items.sort(key=lambda item: order[item.nodeid])
+    """Bring the longest groups to the front."""
+    items.sort(key=lambda item: PLACES.get(group_of(item.nodeid), len(PLACES)))
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
-    """A scheduler that keeps groups together, and everything else by file; none where another way is asked for."""
-    if config.getvalue("dist") != "loadgroup":
+    """A scheduler that keeps groups together, for ``--dist loadfile``; none where another way is asked for."""
+    if config.getvalue("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadGroupScheduling
+    from xdist.scheduler import LoadFileScheduling
 
-    class GroupsAndFiles(LoadGroupScheduling):
+    class GroupScheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            scope = super()._split_scope(nodeid)
-            return nodeid.split("::", 1)[0] if scope == nodeid else scope
+            return group_of(nodeid)
 
-    return GroupsAndFiles(config, log)
+    return GroupScheduling(config, log)
