@@ -25,6 +25,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 train: $(INSTALLED) ## Train, judge and record every predictor
 	$(BIN)/kedro run --pipeline=training
 
+# With bytecode also where the environment says none: the tests start hundreds of processes
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(INSTALLED) browser ## Run all tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 

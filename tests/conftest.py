@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import compile_once
 import hypothesis
 import pandas as pd
 import pytest
+import work_order
 
 from augury import engines
 from augury.pipelines.collection.pdf_synthetic import simulate_jobs
@@ -40,6 +42,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "original": {"kind": "original", "n_estimators": 60},
 }
+
+
+def pytest_sessionstart() -> None:
+    """Before the first test compiles anything."""
+    compile_once.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of the tests."""
+    work_order.arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What is kept together."""
+    return work_order.scheduler(config, log)
 
 
 # --- pdf_memory, from simulated jobs to a trained predictor ---

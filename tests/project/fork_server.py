@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import compile_once
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[2]
@@ -176,6 +177,7 @@ def _preload() -> dict[str, str]:
         importlib.import_module(module)
     sys.modules["augury.pipeline_registry"].register_pipelines()
     _load_tracking()
+    compile_once.install()
     inspect.stack()  # Kedro's settings ask for it, and the first time looks up the file of every module
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:

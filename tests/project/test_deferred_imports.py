@@ -1,6 +1,5 @@
 """Libraries that nodes import inside functions are loaded before threads start."""
 
-import shutil
 import subprocess
 import sys
 
@@ -26,7 +25,7 @@ def test_what_is_not_installed_is_passed_over():
 
 
 @pytest.mark.slow
-def test_a_thread_run_loads_the_libraries_of_its_nodes_before_it_starts(trained_project, tmp_path):
+def test_a_thread_run_loads_the_libraries_of_its_nodes_before_it_starts(project):
     """Two threads that import scikit-learn for the first time at once may see it half loaded."""
     code = """
 import sys
@@ -45,6 +44,5 @@ with KedroSession.create(".", env="test") as session:
     session.run(pipeline_names=["training"], namespaces=namespaces, runner=WatchingThreadRunner(is_async=False))
 assert loaded and all(loaded.values()), loaded
 """
-    copied = shutil.copytree(trained_project.folder, tmp_path / "project")
-    done = subprocess.run([sys.executable, "-c", code], cwd=copied, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
