@@ -14,12 +14,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from augury.errors import UserError
 from augury.pipelines.evaluation.gates import Gates, judge
 from augury.pipelines.evaluation.gathered_metrics import gather_metrics
-from augury.pipelines.evaluation.pipeline import _policies
 from augury.pipelines.evaluation.policies import compare_baselines, evaluate_policies, evaluate_slices
 from augury.pipelines.evaluation.policy_choices import judge_choices
 from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
 from augury.pipelines.evaluation.policy_plots import plot_choices, plot_costs, plot_slices
 from augury.pipelines.evaluation.policy_report import policy_report
+from augury.pipelines.evaluation.wiring.policies import policy_nodes
 from augury.predictors.contract import DataFacts, Metadata
 
 FACTS = {"n_train": 70, "decision_us_p50": 2.5, "onnx": {"rows": 5}}
@@ -286,7 +286,7 @@ def test_the_page_holds_all_parts_and_gates() -> None:
 
 
 def test_the_template_gathers_what_a_predictor_adds() -> None:
-    nodes = {node.name: node for node in _policies([], ("ranking",), ("data",), ("curves",))}
+    nodes = {node.name: node for node in policy_nodes([], ("ranking",), ("data",), ("curves",))}
     assert nodes["gather_metrics"].inputs == ["report_policies", "report_choices", "report_ranking"]
     assert {"report_ranking", "report_choices", "report_data", "plot_curves", "plot_costs"} <= set(
         nodes["report"].inputs
