@@ -20,6 +20,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo "Installing the pinned requirements into $(VENV) (a few minutes the first time) ..."
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	-@$(BIN)/python -m augury store
 	@touch $@
 
 train: $(INSTALLED) ## Train, judge and record every predictor

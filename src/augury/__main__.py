@@ -44,6 +44,7 @@ class RootCommands(click.Group):
         "rollback": "augury.registry_commands",
         "rollout": "augury.rollout_commands",
         "schedule": "augury.schedule_commands",
+        "store": "augury.store_commands",
         "telemetry": "augury.telemetry_commands",
     }
 
