@@ -1,5 +1,6 @@
 """Fixtures of every area: a small simulated table through all stages, and one interface to the frame engines."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -45,8 +46,16 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def pytest_sessionstart() -> None:
-    """Before the first test compiles anything."""
+    """Before the first test compiles anything; what collection loads is no garbage."""
     compile_once.install()
+    gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but never search through what is loaded: that is most of the heap."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
