@@ -100,6 +100,8 @@ def run(shop: Path, *pipelines: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
         check=False,
+        # Who starts the tests in the background has Ctrl-C ignored, and so would every process of theirs
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
