@@ -48,7 +48,7 @@ def recommendation() -> Pipeline:
 
 def compression() -> Pipeline:
     """A chooser of codecs, by what its choices cost; and its regressors and dictionaries in themselves."""
-    from augury.pipelines.evaluation import codec_accuracy, codec_costs, training_curves
+    from augury.pipelines.evaluation import codec_accuracy, codec_costs
 
     judged = ["params:evaluation", "params:seed"]
     own = [
@@ -82,7 +82,7 @@ def compression() -> Pipeline:
             outputs="report_dictionaries",
             name="evaluate_dictionaries",
         ),
-        Node(training_curves.plot_curves, inputs="curves", outputs="plot_curves", name="plot_curves"),
+        curves_node(),
     ]
     parts = ("links", "outcomes", "dictionaries")
     nodes = policy_nodes(own, parts, shown=("data", "training"), plots=("curves",))
