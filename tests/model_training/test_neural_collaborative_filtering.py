@@ -1,6 +1,8 @@
 """The network: what its shortcuts leave out must not matter, and a killed training must end like an unbroken one."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -169,13 +171,15 @@ def test_weights_matter(histories):
 def test_negatives_are_unseen(kind, bitmap, histories, monkeypatch):
     if not bitmap:
         monkeypatch.setattr("augury.pipelines.model_training.negative_sampling.LARGEST_BITMAP", 0)
+    monkeypatch.setattr("augury.pipelines.model_training.negative_sampling.AT_ONCE", 333)  # several blocks, no divisor
     sampler = NegativeSampler(histories, kind)
     users = np.repeat(np.arange(USERS, dtype=np.int32), 40)
     found = sampler.draw(users, 5, np.random.default_rng(1))
     assert found.shape == (len(users), 5)
     seen = histories.table().toarray() > 0
     assert not seen[np.repeat(users, 5), found.ravel()].any()
-    assert sampler.seen(*(np.array(side, dtype=np.int32) for side in np.nonzero(seen))).all()
+    everything = (side.ravel().astype(np.int32) for side in np.indices(seen.shape))
+    np.testing.assert_array_equal(sampler.seen(*everything), seen.ravel())
     # In proportion to the chances of the unseen ones
     counts = seen.sum(axis=0) ** (0.75 if kind == "popularity" else 0.0)
     expected = (~seen * counts / (~seen * counts).sum(axis=1, keepdims=True)).sum(axis=0) * 200
@@ -186,3 +190,14 @@ def test_negatives_are_unseen(kind, bitmap, histories, monkeypatch):
 def test_who_has_seen_everything_does_not_hang_it():
     full = Histories.from_pairs(np.zeros(4, dtype=int), np.arange(4), np.ones(4), np.zeros(4), (1, 4))
     assert NegativeSampler(full).draw(np.zeros(2, dtype=np.int32), 3, np.random.default_rng(0)).shape == (2, 3)
+
+
+def test_training_loads_no_frames():
+    # 80 MB that a batch of embeddings has no use for
+    program = (
+        "import sys\n"
+        "import augury.pipelines.model_training.neural_collaborative_filtering\n"
+        "print(sorted({'pandas', 'narwhals', 'pyarrow', 'kedro'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -7,11 +7,10 @@ that a training which goes on from a checkpoint draws what it would have drawn.
 import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from tqdm import tqdm
 
 from augury.checkpointing import Checkpoints, fingerprint_of
@@ -21,6 +20,9 @@ from augury.pipelines.model_training.negative_sampling import NegativeSampler
 from augury.pipelines.model_training.recommender_models import NeuralSettings
 from augury.predictors.recommender_scorers import FactorScorer, NeuralScorer
 from augury.predictors.user_histories import Histories
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,8 +39,17 @@ class NeuralFit(NamedTuple):
     """A trained network."""
 
     scorer: NeuralScorer
-    curves: pd.DataFrame
+    points: list[list[Any]]
+    """Step, epoch, name, value and seconds since the start of whatever was measured."""
     facts: dict[str, Any]
+
+    @property
+    def curves(self) -> "pd.DataFrame":
+        """The points as a table."""
+        import pandas as pd  # the training itself needs no tables, and runs in less memory without them
+
+        table = pd.DataFrame(self.points, columns=["step", "epoch", "name", "value", "seconds"])
+        return table.astype({"step": "int64", "epoch": "float64", "value": "float64", "seconds": "float64"})
 
 
 def fit_network(
@@ -64,19 +75,16 @@ def fit_network(
         epochs: Stop after so many, of those that are planned; None: after all of them.
 
     Returns:
-        The scorer, the curves, and ``device``, ``epochs``, ``best_epoch``, ``stopped_by``, ``batch_size``,
-        ``learning_rate``, ``pairs_per_second``, ``resumed_after``.
+        The scorer, the points of the curves, and ``device``, ``epochs``, ``best_epoch``, ``stopped_by``,
+        ``batch_size``, ``learning_rate``, ``pairs_per_second``, ``resumed_after``.
     """
     from augury.predictors.torch_device import autocast_dtype, choose_device, computing
 
     device = choose_device(settings.device)
     with computing():
         training = _Training(kind, histories, settings, seed, device, autocast_dtype(device, settings.precision))
-        first = initial_tensors(
-            kind, len(histories), histories.items, settings.embedding, settings.layers, seed, warm_start
-        )
         planned = settings.epochs if epochs is None else min(epochs, settings.epochs)
-        return _run(training, first, judge, checkpoints, planned)
+        return _run(training, warm_start, judge, checkpoints, planned)
 
 
 class _Training:
@@ -121,27 +129,33 @@ class _Training:
             },
         )
 
+    def initial_tensors(self, warm_start: FactorScorer | None) -> dict[str, Floats]:
+        """What the network begins with."""
+        users, settings = len(self.histories), self.settings
+        return initial_tensors(
+            self.kind, users, self.histories.items, settings.embedding, settings.layers, self.seed, warm_start
+        )
+
     def batches(self, epoch: int) -> Any:
         """Users, items (the positive first) and weights of an epoch's batches."""
         import torch
 
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.users))
-        negatives = self.sampler.draw(self.users[order], self.settings.negatives, generator)
-        items = np.concatenate([self.items[order, None], negatives], axis=1)
-        tables = [
-            torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-            for values in (self.users[order], items, self.weights[order])
-        ]
+        drawn = self.users[order]
+        items = np.empty((len(order), 1 + self.settings.negatives), dtype=np.int32)
+        items[:, 0] = self.items[order]
+        items[:, 1:] = self.sampler.draw(drawn, self.settings.negatives, generator)
+        tables = [torch.from_numpy(values).to(self.device) for values in (drawn, items, self.weights[order])]
         step = max(1, self.batch // items.shape[1])
-        for start in range(0, len(order), step):
+        for start in range(0, len(drawn), step):
             users, own, weights = (table[start : start + step] for table in tables)
             yield users.long(), own.long(), weights
 
 
 def _run(
     training: _Training,
-    first: dict[str, Floats],
+    warm_start: FactorScorer | None,
     judge: Callable[[NeuralScorer], float] | None,
     checkpoints: Checkpoints,
     epochs: int,
@@ -149,9 +163,9 @@ def _run(
     import torch
 
     settings, fingerprint = training.settings, training.fingerprint
+    best = first = training.initial_tensors(warm_start)
     found = checkpoints.load(fingerprint)
     state: dict[str, Any] = {"epoch": 0, "step": 0, "best": None, "best_epoch": 0, "seconds": 0.0, "curves": []}
-    best = first
     saved: Mapping[str, Any] = {}
     if found is not None:
         state, saved = dict(found.state), found.tensors
@@ -162,6 +176,7 @@ def _run(
     optimiser = FusedAdam(tensors, settings.l2)
     if found is not None:
         optimiser.restore(saved, state["step"])
+    del first  # the memory of all embeddings
     started = time.perf_counter() - state["seconds"]
     rate = 0.0
     bar = tqdm(total=epochs, initial=min(state["epoch"], epochs), desc=training.kind, unit="epoch", mininterval=2)
@@ -188,7 +203,7 @@ def _run(
             bar.set_postfix({name: f"{value:.4g}" for name, value in points.items() if name != "learning_rate"})
             _save(checkpoints, fingerprint, now, best, optimiser, state)
     return NeuralFit(
-        NeuralScorer(training.kind, best), _curves(state["curves"]), _facts(training, state, judge, rate, resumed_after)
+        NeuralScorer(training.kind, best), state["curves"], _facts(training, state, judge, rate, resumed_after)
     )
 
 
@@ -241,11 +256,6 @@ def _save(
     together: dict[str, Any] = {f"now.{name}": value for name, value in now.items()}
     together |= {f"best.{name}": value for name, value in best.items()} | optimiser.state()
     checkpoints.save(fingerprint, together, state)
-
-
-def _curves(rows: list[list[Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["step", "epoch", "name", "value", "seconds"])
-    return table.astype({"step": "int64", "epoch": "float64", "value": "float64", "seconds": "float64"})
 
 
 def _facts(
