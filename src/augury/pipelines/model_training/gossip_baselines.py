@@ -21,6 +21,10 @@ class GossipBaselines(Parameters):
     """The rules."""
 
     default: tuple[int, int] = Field(default=(6, 10), description="fanout and ttl of networks that nobody tunes")
+    floor_share: float = Field(
+        default=0.95, ge=0, le=1, description="states in which 'best_fixed_at_floor' has to hold the floor"
+    )
+    most_loss: float = Field(default=0.3, ge=0, lt=1, description="up to this loss a state counts for that")
     q_learning: QLearning = QLearning()
     q_learning_original: QLearning = ORIGINAL
 
@@ -44,6 +48,7 @@ def choose_gossip_baselines(
     Returns:
         One row per rule and held-out state: ``policy``, ``case``, ``fanout``, ``ttl``. ``best_fixed`` is the pair that
         costs least in the training networks' evaluated states, all seeds: more than its 2,000 logged rounds could say.
+        ``best_fixed_at_floor`` is the cheapest that holds the floor as often as the tuner is asked to.
 
     Raises:
         UserError: There is no evaluated state of training networks.
@@ -54,9 +59,13 @@ def choose_gossip_baselines(
     grid, cost = model.actions, model.cost
     asked = states[states["split"] == HOLDOUT].reset_index(drop=True)
     default = grid.nearest(*baselines.default)
+    known = states[states["split"] == TRAIN]
     chosen = {
         "default": np.full(len(asked), default),
-        "best_fixed": np.full(len(asked), best_fixed(states[states["split"] == TRAIN], outcomes, grid, cost)),
+        "best_fixed": np.full(len(asked), best_fixed(known, outcomes, grid, cost)),
+        "best_fixed_at_floor": np.full(
+            len(asked), best_fixed(known, outcomes, grid, cost, baselines.floor_share, baselines.most_loss)
+        ),
     }
     for name, settings in (
         ("q_learning_original", baselines.q_learning_original),
@@ -73,8 +82,28 @@ def choose_gossip_baselines(
     )
 
 
-def best_fixed(states: pd.DataFrame, outcomes: pd.DataFrame, grid: ActionGrid, cost: GossipCost) -> int:
-    """Row of the pair that costs least in all of some evaluated states together."""
+def best_fixed(
+    states: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    grid: ActionGrid,
+    cost: GossipCost,
+    floor_share: float = 0.0,
+    most_loss: float = 1.0,
+) -> int:
+    """Row of the pair that costs least in all of some evaluated states together.
+
+    Args:
+        states: Evaluated states: ``case``, ``loss``.
+        outcomes: What came of every action in them.
+        grid: The actions.
+        cost: Floor and weights.
+        floor_share: Only pairs count that hold the floor in this share of the states in which any pair does; if none
+            does so often, those that do so most often.
+        most_loss: For that share only states count with a loss up to this.
+
+    Raises:
+        UserError: There is no state.
+    """
     if states.empty:
         raise UserError(
             f"{PREDICTOR}: no evaluated state is of a training network; the best fixed pair cannot be chosen. Evaluate "
@@ -82,4 +111,8 @@ def best_fixed(states: pd.DataFrame, outcomes: pd.DataFrame, grid: ActionGrid, c
         )
     known = [outcomes_on_grid(outcomes, states["case"], grid, seeds) for seeds in (CHOSEN_BY, JUDGED)]
     mean = np.mean(known, axis=0)
-    return int(cost.of(mean[..., 0], mean[..., 1], mean[..., 2]).sum(axis=0).argmin())
+    holds = mean[..., 0] >= cost.floor
+    asked = holds.any(axis=1) & (states["loss"] <= most_loss).to_numpy()
+    share = holds[asked].mean(axis=0) if asked.any() else np.ones(len(grid.pairs))
+    costs = cost.of(mean[..., 0], mean[..., 1], mean[..., 2]).sum(axis=0)
+    return int(np.where(share >= min(floor_share, share.max()), costs, np.inf).argmin())
