@@ -413,6 +413,15 @@ def test_the_best_fixed_pair_is_the_cheapest_of_all_states(trained):
     means = table.groupby(["case", "fanout", "ttl"])[["coverage", "messages_per_node", "p95_ms"]].mean()
     means["cost"] = MODEL.cost.of(*(means[name].to_numpy() for name in ("coverage", "messages_per_node", "p95_ms")))
     assert tuple(MODEL.actions.pairs[chosen]) == means.groupby(["fanout", "ttl"])["cost"].sum().idxmin()
+    total = means.groupby(["fanout", "ttl"])["cost"].sum()
+    holds = (means["coverage"] >= MODEL.cost.floor).reset_index()
+    can = holds.groupby("case")["coverage"].any()
+    asked = can.index[can & (states.set_index("case")["loss"].reindex(can.index) <= 0.3)]
+    share = holds[holds["case"].isin(asked)].groupby(["fanout", "ttl"])["coverage"].mean()
+    careful = best_fixed(states, trained.outcomes, MODEL.actions, MODEL.cost, 0.8, 0.3)
+    assert tuple(MODEL.actions.pairs[careful]) == total[share >= min(0.8, share.max())].idxmin()
+    most = best_fixed(states, trained.outcomes, MODEL.actions, MODEL.cost, 1.0, 0.3)
+    assert share[tuple(MODEL.actions.pairs[most])] == share.max()
     with pytest.raises(UserError, match="training network"):
         best_fixed(states.head(0), trained.outcomes, MODEL.actions, MODEL.cost)
 
