@@ -1,11 +1,11 @@
 """Replay plain traces: how often the next access is foreseen, and what a cache misses with prefetching.
 
-    python benchmarks/prefetch_traces.py --data <folder or files of traces.parquet> [--most 300000] [--delays 1,8]
+    python benchmarks/prefetch_traces.py --data <folder or files of traces.parquet> [--delays 1,8] [--gru]
 
 A trace has a column ``block`` (int64, in request order) and may have ``nblocks`` or ``size`` (bytes). The first 30 % of
 each trace only warm up. Ids that were numbered by first appearance are permuted, because in them "the next id" is the
 next block that nobody has read yet. Prefetched blocks live in the same cache as read ones; the baseline is LRU of the
-same size.
+same size. With --gru a network learns the part that only warms up, and is one more expert of the mixture afterwards.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from augury.pipelines.model_training.gru_training import fit_gru
+from augury.pipelines.model_training.prefetch_models import GruSettings
 from augury.predictors.access_baselines import ONLINE_RULES, online_rule, read_ahead, static_markov
 from augury.predictors.access_state import RANKED
 from augury.predictors.cache_state import ISSUED, MISSES, USED
@@ -38,14 +40,21 @@ def judge(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     settings = [(max(1, int(share * distinct)), delay) for share in arguments.shares for delay in arguments.delays]
     mixture = MixtureSettings.model_validate(arguments.mixture)
     gate = GateSettings.model_validate(arguments.gate)
-    found = replay(trace, settings, mixture, gate)
+    external, network = None, {}
+    if arguments.gru:
+        began = time.process_time()
+        fit = fit_gru([trace.first(first)], GruSettings(use="on"), arguments.seed)
+        external = fit.network.propose
+        network = {"gru": fit.facts | {"cpu_seconds": time.process_time() - began}}
+        mixture = mixture.model_copy(update={"experts": (*mixture.experts, "gru")})
+    found = replay(trace, settings, mixture, gate, external)
     static_ranks, static = static_markov(trace, first)
     ranks = np.column_stack([found.ranks, static_ranks])[first:]
     names = [*RANKED, "markov_1_static"]
     hits = {
         name: [float(np.mean(ranks[:, place] <= size)) for size in SIZES]
         for place, name in enumerate(names)
-        if name != "gru"
+        if name != "gru" or arguments.gru
     }
     rules: dict[str, Any] = {}
     if arguments.rules:
@@ -68,19 +77,23 @@ def judge(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             row[name] = between(histories[capacity, delay][:, MISSES], start, stop)[0] / lru[MISSES] - 1
         rows.append(row)
     best = max((name for name in hits if name != "mixture"), key=lambda name: hits[name][0])
-    return facts | {
-        "trace": trace.name,
-        "accesses": n,
-        "blocks": distinct,
-        "hits": hits,
-        "best_rule": best,
-        "over_best_rule": hits["mixture"][0] - hits[best][0],
-        "mixture_us": found.mixture_seconds / n * 1e6,
-        "gate_us": found.cache_seconds / n / len(settings) * 1e6,
-        "table_mb": found.mixture.memory_bytes / 1e6,
-        "ghost_mb": max(cache.memory_bytes for cache in found.caches.values()) / 1e6,
-        "caches": rows,
-    }
+    return (
+        facts
+        | network
+        | {
+            "trace": trace.name,
+            "accesses": n,
+            "blocks": distinct,
+            "hits": hits,
+            "best_rule": best,
+            "over_best_rule": hits["mixture"][0] - hits[best][0],
+            "mixture_us": found.mixture_seconds / n * 1e6,
+            "gate_us": found.cache_seconds / n / len(settings) * 1e6,
+            "table_mb": found.mixture.memory_bytes / 1e6,
+            "ghost_mb": max(cache.memory_bytes for cache in found.caches.values()) / 1e6,
+            "caches": rows,
+        }
+    )
 
 
 def show(found: dict[str, Any]) -> None:
@@ -90,6 +103,8 @@ def show(found: dict[str, Any]) -> None:
         f"{', ids permuted' if found['permuted'] else ''}; {found['mixture_us']:.1f} us a decision, "
         f"{found['gate_us']:.1f} us its gate; tables {found['table_mb']:.0f} MB, ghosts {found['ghost_mb']:.1f} MB"
     )
+    if "gru" in found:
+        print(f"  network: {found['gru']}")
     print(f"  best single rule at 1: {found['best_rule']}; the mixture is {found['over_best_rule']:+.4f} above it")
     ordered = sorted(found["hits"].items(), key=lambda item: -item[1][0])
     print("  hit@1/5/10: " + ", ".join(f"{name} {'/'.join(f'{v:.3f}' for v in values)}" for name, values in ordered))
@@ -111,6 +126,7 @@ def main() -> None:
     parser.add_argument("--mixture", type=json.loads, default={}, help="settings of the mixture, JSON")
     parser.add_argument("--gate", type=json.loads, default={}, help="settings of the gate, JSON")
     parser.add_argument("--rules", action=argparse.BooleanOptionalAction, default=True, help="replay plain rules too")
+    parser.add_argument("--gru", action="store_true", help="with a network among the experts")
     parser.add_argument("--seed", type=int, default=42, help="of the permutation of ids")
     parser.add_argument("--out", type=Path, help="JSON with all figures")
     arguments = parser.parse_args()

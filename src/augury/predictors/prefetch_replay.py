@@ -27,6 +27,10 @@ class Trace(NamedTuple):
     sessions: Array
     spans: Array
 
+    def first(self, accesses: int) -> "Trace":
+        """Its beginning."""
+        return Trace(self.name, *(values[:accesses] for values in self[1:]))
+
 
 class Replayed(NamedTuple):
     """What came of a replay."""

@@ -220,7 +220,7 @@ def _train_network(
     if model.gru.use == "off":
         return None, pd.DataFrame(columns=list(CURVES)), {"use": "off", "kept": False}
     # Judged by the last block in time, which neither its weights nor its early stopping see
-    early = [(_first(trace, int(bounds[-2])), bounds[:-1]) for trace, bounds in folds]
+    early = [(trace.first(int(bounds[-2])), bounds[:-1]) for trace, bounds in folds]
     fit = fit_gru([trace for trace, _ in early], model.gru, seed, checkpoints)
     mixture = model.mixture.model_copy(update={"experts": (*model.mixture.experts, "gru")})
     with_it = judge(model.model_copy(update={"mixture": mixture}), folds, shares, fit.network.propose)
@@ -234,10 +234,6 @@ def _train_network(
         **fit.facts,
     }
     return (fit.network if kept else None), fit.curves, account
-
-
-def _first(trace: Trace, until: int) -> Trace:
-    return Trace(trace.name, *(values[:until] for values in trace[1:]))
 
 
 def _origin(report_data: dict[str, Any], table: pd.DataFrame) -> dict[str, int]:
