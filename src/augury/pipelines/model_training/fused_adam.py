@@ -44,11 +44,11 @@ class FusedAdam:
             tensor.grad = None
 
     def state(self) -> dict[str, Any]:
-        """The moments as numpy arrays, for a checkpoint."""
+        """The moments as numpy arrays, for a checkpoint: of the processor's memory itself until the next step."""
         found = {}
         for prefix, moments in (("first", self.first), ("second", self.second)):
             for name, moment in zip(self.names, moments, strict=True):
-                found[f"{prefix}.{name}"] = moment.cpu().numpy().copy()
+                found[f"{prefix}.{name}"] = moment.cpu().numpy()
         return found
 
     def restore(self, state: Mapping[str, Any], steps: int) -> None:

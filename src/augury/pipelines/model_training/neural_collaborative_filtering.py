@@ -31,6 +31,8 @@ ORIGINAL_BATCH = 256
 LARGEST_BATCH = {"cpu": 8_192, "cuda": 65_536}
 STEPS_PER_EPOCH = 128
 """An automatic batch leaves at least so many."""
+LARGEST_SHORT = 2**15
+"""Codes below it take two bytes in an epoch's table, which lives as long as the epoch."""
 RATE_EXPONENT = 0.45
 """Of the batch, in the learning rate; chosen on validation."""
 
@@ -143,12 +145,15 @@ class _Training:
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.users))
         drawn = self.users[order]
-        items = np.empty((len(order), 1 + self.settings.negatives), dtype=np.int32)
+        codes = np.int16 if max(len(self.histories), self.histories.items) < LARGEST_SHORT else np.int32
+        items = np.empty((len(order), 1 + self.settings.negatives), dtype=codes)
         items[:, 0] = self.items[order]
         items[:, 1:] = self.sampler.draw(drawn, self.settings.negatives, generator)
-        tables = [torch.from_numpy(values).to(self.device) for values in (drawn, items, self.weights[order])]
+        columns = (drawn.astype(codes), items, self.weights[order])
+        tables = [torch.from_numpy(values).to(self.device) for values in columns]
+        del order, drawn, columns
         step = max(1, self.batch // items.shape[1])
-        for start in range(0, len(drawn), step):
+        for start in range(0, len(items), step):
             users, own, weights = (table[start : start + step] for table in tables)
             yield users.long(), own.long(), weights
 
