@@ -136,7 +136,8 @@ def test_outcomes_are_predicted_and_the_export_agrees(trained, network, tables):
     for model in (trained, network):
         facts = check_codec_export(model.predictor, tables.holdout)
         assert facts["onnx"]["rows"] == tables.holdout["block"].nunique()
-        assert facts["onnx"]["max_difference"] < (1e-9 if model is trained else 1e-3)
+        # Landmarks and networks scale features in float32, which the runtime rounds otherwise
+        assert facts["onnx"]["max_difference"] < (1e-5 if model is trained else 1e-3)
     judged = evaluate_outcomes(trained.predictor, tables.holdout, trained.report)["metrics"]
     assert judged["share_r2"] > 0.9 and judged["incompressible_auc"] > 0.95
     assert judged["share_r2_inline"] > 0.9
@@ -219,7 +220,7 @@ def test_gates_open_for_good_predictions_and_stay_shut_for_useless_or_too_slow_o
     def gate(noise, looks):
         actual, predicted = perfect(noise=noise)
         given = (np.full(60, looks), groups, actual.sum(axis=0), contexts, search)
-        return learn_gates(predicted, predicted, actual, *given)[0]
+        return learn_gates(predicted[None], predicted, actual, *given)[0]
 
     assert gate(0.0, 3.0).margin is not None and gate(0.0, 3.0).inline_margin is not None
     assert gate(0.0, 1e4).inline_margin is None and gate(0.0, 1e4).margin is not None

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from augury.predictors.codec_costs import Floats
+from augury.predictors.codec_costs import Floats, costs_of
 
 FAR = math.log(2.0)
 """Beyond the bandwidths that gates were learned for by more than this factor (as a logarithm), the table decides."""
@@ -79,6 +79,29 @@ def _nearest(gates: tuple[CodecGate, ...], link: Floats) -> tuple[npt.NDArray[np
     distances = np.abs(np.log(link)[:, None] - np.log([gate.link_mbps for gate in gates]))
     nearest = distances.argmin(axis=1)
     return nearest, distances[np.arange(len(link)), nearest] > FAR
+
+
+def agreed_costs(
+    opinions: Floats, table: npt.NDArray[np.intp], link: Floats | float, price: Floats | float, reads: Floats | float
+) -> Floats:
+    """What codecs cost beside the table's, by whichever regressors think least of them.
+
+    Where regressors of different kinds agree that a codec is better, it mostly is; on blocks unlike those that they
+    were fitted to they differ, and then nothing looks better than the table's codec.
+
+    Args:
+        opinions: Outcomes by each of the regressors, shape ``(regressors, rows, codecs, 3)``.
+        table: The table's codec, shape ``(rows,)``.
+        link: See ``costs_of``.
+        price: Likewise.
+        reads: Likewise.
+
+    Returns:
+        Shares of the table's cost, shape ``(rows, codecs)``; 1 for the table's codec.
+    """
+    rows = np.arange(opinions.shape[1])
+    each = (costs_of(outcomes, link, price, reads) for outcomes in opinions)
+    return np.asarray(np.max([costs / costs[rows, table][:, None] for costs in each], axis=0))
 
 
 def gated_choice(costs: Floats, table: npt.NDArray[np.intp], margins: Floats | float) -> npt.NDArray[np.intp]:

@@ -18,6 +18,7 @@ from augury.predictors.lightgbm_trees import gain_shares, open_booster, sums_of_
 
 TREES_FILE = "regressors.json"
 NETWORK_FILE = "network.safetensors"
+LANDMARKS_FILE = "landmarks.safetensors"
 LEAST_US = 0.02
 """Shorter times are taken for this long: below, a clock says nothing, and a logarithm would."""
 SMALLEST_SHARE = 1e-4
@@ -211,13 +212,79 @@ class NetworkRegressors(CodecRegressors):
     @classmethod
     def load(cls, directory: Path, layout: CodecLayout) -> Self:
         """See :class:`CodecRegressors`."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        return cls(_tensors_of(directory / NETWORK_FILE), len(layout.predicted))
 
-        try:
-            return cls(load_file(directory / NETWORK_FILE), len(layout.predicted))
-        except SafetensorError as error:
-            raise UserError(f"'{directory / NETWORK_FILE}' is damaged: {error}.") from None
+
+class LandmarkRegressors(CodecRegressors):
+    """A smooth function of the distances to some training blocks: kernel ridge regression, Matern 3/2, by landmarks.
+
+    Far from all of them it says what holds for the training blocks on average, so that no codec is promised to be
+    better than the table's.
+    """
+
+    kind = "landmarks"
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], codecs: int) -> None:
+        """Keep the weights.
+
+        Args:
+            tensors: ``centre``, ``scale`` of the features, float32 of shape ``(features,)``; float64: ``landmarks``,
+                scaled features by the width of the kernel, shape ``(landmarks, features)``; ``width``, shape ``(1,)``;
+                ``weights``, shape ``(landmarks, 3 * codecs)``; ``mean``, shape ``(3 * codecs,)``.
+            codecs: Number of codecs but none.
+        """
+        self.tensors = dict(tensors)
+        self.codecs = codecs
+
+    def targets(self, matrix: npt.NDArray[np.float64]) -> Floats:
+        """See :class:`CodecRegressors`; a missing value counts as the mean."""
+        tensors = self.tensors
+        scaled = scaled_features(matrix, tensors["centre"], tensors["scale"]).astype(np.float64) / tensors["width"]
+        values = similarities(scaled, tensors["landmarks"]) @ tensors["weights"] + tensors["mean"]
+        return np.asarray(values.reshape(len(matrix), self.codecs, len(OUTCOMES)))
+
+    def save(self, directory: Path) -> None:
+        """See :class:`CodecRegressors`."""
+        from safetensors.numpy import save_file
+
+        save_file({name: np.ascontiguousarray(each) for name, each in self.tensors.items()}, directory / LANDMARKS_FILE)
+
+    @classmethod
+    def load(cls, directory: Path, layout: CodecLayout) -> Self:
+        """See :class:`CodecRegressors`."""
+        return cls(_tensors_of(directory / LANDMARKS_FILE), len(layout.predicted))
+
+
+def _tensors_of(path: Path) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' is damaged: {error}.") from None
+
+
+def similarities(rows: Floats, landmarks: Floats) -> Floats:
+    """The Matern 3/2 kernel of unit width.
+
+    Args:
+        rows: Shape ``(rows, features)``.
+        landmarks: Shape ``(landmarks, features)``.
+
+    Returns:
+        From 1 where they are equal to 0 far away, shape ``(rows, landmarks)``.
+    """
+    squares = (rows**2).sum(axis=1)[:, None] + (landmarks**2).sum(axis=1) - 2 * rows @ landmarks.T
+    distances = np.sqrt(3 * np.maximum(squares, 0.0))
+    return np.asarray((1 + distances) * np.exp(-distances))
+
+
+def feature_scales(matrix: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation of every feature, missing values left out; 0 and 1 where there is nothing else."""
+    known = np.where(np.isnan(matrix).all(axis=0), 0.0, matrix)
+    centre, scale = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
+    return centre.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32)
 
 
 def scaled_features(matrix: npt.NDArray[Any], centre: Any, scale: Any) -> npt.NDArray[np.float32]:
@@ -226,5 +293,7 @@ def scaled_features(matrix: npt.NDArray[Any], centre: Any, scale: Any) -> npt.ND
     return np.clip(np.nan_to_num(scaled, nan=0.0), -8.0, 8.0).astype(np.float32)
 
 
-REGRESSORS: dict[str, type[CodecRegressors]] = {found.kind: found for found in (TreeRegressors, NetworkRegressors)}
+REGRESSORS: dict[str, type[CodecRegressors]] = {
+    found.kind: found for found in (TreeRegressors, NetworkRegressors, LandmarkRegressors)
+}
 """Kind -> class."""

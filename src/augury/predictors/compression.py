@@ -1,6 +1,7 @@
 """`compression`: the codec for a block, by what every codec would cost on this link, and only where a look pays."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,7 +22,7 @@ from augury.predictors.codec_costs import (
     outcome_array,
     table_choice,
 )
-from augury.predictors.codec_gates import Choices, CodecGate, gate_of, gated_choice, gates_of
+from augury.predictors.codec_gates import Choices, CodecGate, agreed_costs, gate_of, gated_choice, gates_of
 from augury.predictors.codec_looks import LookCheck, LookRule, looks_in_order
 from augury.predictors.codec_regressors import REGRESSORS, CodecLayout, CodecRegressors, outcomes_of
 from augury.predictors.contract import Metadata
@@ -40,11 +41,13 @@ class CodecSpecification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     layout: CodecLayout
-    kind: str = Field(description="key of REGRESSORS")
+    kinds: tuple[str, ...] = Field(min_length=1, description="keys of REGRESSORS: who is asked")
     totals: tuple[tuple[float, float, float], ...] = Field(
         description="by codec: sums of bytes and of both times (us) over the training blocks: the table"
     )
-    factors: tuple[tuple[float, float], ...] = Field(description="see codec_regressors.outcomes_of")
+    factors: tuple[tuple[tuple[float, float], ...], ...] = Field(
+        description="by regressors: see codec_regressors.outcomes_of"
+    )
     inline_factors: tuple[tuple[float, float], ...] = Field(description="the same for the small tree")
     gates: tuple[CodecGate, ...] = Field(min_length=1, description="by rising bandwidth")
     looks: LookRule = Field(default=LookRule(), description="how looks are paid for")
@@ -62,7 +65,7 @@ class CodecChooser(PolicyPredictor):
         self,
         metadata: Metadata,
         specification: CodecSpecification,
-        regressors: CodecRegressors,
+        regressors: Sequence[CodecRegressors],
         tree: DistilledTree,
         example: list[dict[str, Any]] | None = None,
     ) -> None:
@@ -71,39 +74,56 @@ class CodecChooser(PolicyPredictor):
         Args:
             metadata: Typed metadata.
             specification: Table, gates and columns.
-            regressors: What codecs would make of a block.
+            regressors: What codecs would make of a block, by one or more kinds of them.
             tree: The same, roughly, within a fraction of a microsecond.
             example: See :class:`Predictor`.
         """
         super().__init__(metadata, example)
         self.specification = specification
-        self.regressors = regressors
+        self.regressors = tuple(regressors)
         self.tree = tree
         self._onnx: bytes | None = None
-        if regressors.kind == "neural":
-            self.tolerance = 1e-3  # type: ignore[misc]  # matrix products round otherwise for other numbers of rows
+        kinds = {each.kind for each in self.regressors}
+        # Matrix products round otherwise for other numbers of rows: in float32, or in float64
+        self.tolerance = 1e-3 if "neural" in kinds else 1e-6 if "landmarks" in kinds else 0.0  # type: ignore[misc]
 
     @property
     def codecs(self) -> tuple[str, ...]:
         """Names, none first."""
         return self.specification.layout.codecs
 
+    def opinions(self, table: pd.DataFrame) -> Floats:
+        """Predict what every codec would make of blocks, by each of the regressors.
+
+        Args:
+            table: ``size`` and the statistics; further columns are ignored.
+
+        Returns:
+            Shape ``(regressors, rows, codecs, 3)``: bytes, microseconds, microseconds. Of rows without a single
+            statistic: what the codecs made of the training blocks by byte.
+        """
+        factors = self.specification.factors
+        return np.stack(
+            [self._known(table, each.targets, own) for each, own in zip(self.regressors, factors, strict=True)]
+        )
+
     def outcomes(self, table: pd.DataFrame, inline: bool = False) -> Floats:
         """Predict what every codec would make of blocks.
 
         Args:
-            table: ``size`` and the statistics; further columns are ignored.
-            inline: By the small tree.
+            table: See :meth:`opinions`.
+            inline: By the small tree; or else the mean of all regressors.
 
         Returns:
-            Shape ``(rows, codecs, 3)``: bytes, microseconds, microseconds. Of rows without a single statistic: what
-            the codecs made of the training blocks by byte.
+            Shape ``(rows, codecs, 3)``.
         """
+        if inline:
+            return self._known(table, self.tree.targets, self.specification.inline_factors)
+        return np.asarray(self.opinions(table).mean(axis=0))
+
+    def _known(self, table: pd.DataFrame, targets: Any, factors: Any) -> Floats:
         specification, sizes = self.specification, table[SIZE].to_numpy(np.float64)
-        matrix = specification.layout.matrix(table)
-        targets = (self.tree if inline else self.regressors).targets(matrix)
-        factors = np.asarray(specification.inline_factors if inline else specification.factors)
-        found = outcomes_of(targets, sizes, factors)
+        found = outcomes_of(targets(specification.layout.matrix(table)), sizes, np.asarray(factors))
         unknown = specification.layout.unknown_blocks(table)
         totals = np.asarray(specification.totals)
         found[unknown] = sizes[unknown, None, None] * (totals / totals[0, 0])
@@ -126,10 +146,13 @@ class CodecChooser(PolicyPredictor):
         looked = known & np.isfinite(margins) & (table[SIZE].to_numpy(np.float64) >= sizes)
         chosen, promised = fallback.copy(), np.zeros(len(table))
         if looked.any():
-            costs = costs_of(self.outcomes(table[looked], inline), link[looked], price[looked], reads[looked])
-            chosen[looked] = gated_choice(costs, fallback[looked], margins[looked])
-            rows = np.arange(len(costs))
-            promised[looked] = costs[rows, fallback[looked]] - costs[rows, chosen[looked]]
+            rows, context = table[looked], (link[looked], price[looked], reads[looked])
+            opinions = self.outcomes(rows, inline=True)[None] if inline else self.opinions(rows)
+            costs = costs_of(opinions.mean(axis=0), *context)
+            compared = agreed_costs(opinions, fallback[looked], *context)
+            chosen[looked] = gated_choice(compared, fallback[looked], margins[looked])
+            each = np.arange(len(costs))
+            promised[looked] = costs[each, fallback[looked]] - costs[each, chosen[looked]]
         return Choices(chosen, looked, promised)
 
     def look_check(self, link: float, price: float = 1.0) -> LookCheck:
@@ -272,7 +295,8 @@ class CodecChooser(PolicyPredictor):
     def _save(self, directory: Path) -> None:
         text = self.specification.model_dump_json(indent=1)
         (directory / SPECIFICATION_FILE).write_text(text + "\n", encoding="utf-8")
-        self.regressors.save(directory)
+        for each in self.regressors:
+            each.save(directory)
         tree = {name: values.tolist() for name, values in self.tree.arrays().items()}
         (directory / TREE_FILE).write_text(json.dumps(tree) + "\n", encoding="utf-8")
         (directory / ONNX_FILE).write_bytes(self.onnx)
@@ -285,9 +309,10 @@ class CodecChooser(PolicyPredictor):
             tree = DistilledTree(**json.loads((directory / TREE_FILE).read_text(encoding="utf-8")))
         except (ValidationError, ValueError, TypeError) as error:
             raise UserError(f"'{directory}' holds no complete predictor: {error}") from None
-        if specification.kind not in REGRESSORS:
-            raise UserError(f"'{path}' speaks of the unknown kind of regressors '{specification.kind}'.")
-        regressors = REGRESSORS[specification.kind].load(directory, specification.layout)
+        unknown = next((kind for kind in specification.kinds if kind not in REGRESSORS), None)
+        if unknown is not None:
+            raise UserError(f"'{path}' speaks of the unknown kind of regressors '{unknown}'.")
+        regressors = [REGRESSORS[kind].load(directory, specification.layout) for kind in specification.kinds]
         predictor = cls(metadata, specification, regressors, tree)
         if (directory / ONNX_FILE).exists():
             predictor._onnx = (directory / ONNX_FILE).read_bytes()

@@ -77,7 +77,9 @@ def check_codec_export(predictor: CodecChooser, features_holdout: pd.DataFrame) 
         "onnx": predictor.compare_onnx(matrix),
         "decision": {
             "tree_us": _us(lambda rows: predictor.decide(rows, 400.0), matrix[:TIMED_ROWS]),
-            "regressors_us": _us(predictor.regressors.targets, matrix[:TIMED_ROWS]),
+            "regressors_us": _us(
+                lambda rows: [each.targets(rows) for each in predictor.regressors], matrix[:TIMED_ROWS]
+            ),
         },
     }
 

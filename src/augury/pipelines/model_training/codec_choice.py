@@ -13,6 +13,7 @@ from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint, grouped_folds
 from augury.pipelines.model_training.codec_folds import fold_report
 from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates
+from augury.pipelines.model_training.codec_landmarks import CodecLandmarks, fit_codec_landmarks
 from augury.pipelines.model_training.codec_network import CodecNetwork, empty_curves, fit_codec_network
 from augury.pipelines.model_training.codec_trees import CodecTrees, fit_codec_trees
 from augury.pipelines.model_training.inline_tree import InlineTree, fit_inline_tree
@@ -34,6 +35,9 @@ class CompressionModel(Parameters):
     kind: Literal["trees", "neural"] = Field(default="trees", description="what predicts the codecs' outcomes")
     trees: CodecTrees = CodecTrees()
     neural: CodecNetwork = CodecNetwork()
+    landmarks: CodecLandmarks | None = Field(
+        default=CodecLandmarks(), description="a second opinion, which has to agree with the first; null: none is asked"
+    )
     inline: InlineTree = InlineTree()
     gates: GateSearch = GateSearch()
     folds: Annotated[int, Field(ge=2)] = Field(default=5, description="folds by lineage, for gates and their judgement")
@@ -59,14 +63,14 @@ class Blocks(NamedTuple):
 class Fitted(NamedTuple):
     """Regressors and their small tree."""
 
-    regressors: CodecRegressors
+    regressors: tuple[CodecRegressors, ...]
     tree: DistilledTree
     curves: pd.DataFrame
     facts: dict[str, Any]
 
-    def targets(self, matrix: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
-        """Of the regressors, and of the tree."""
-        return self.regressors.targets(matrix), self.tree.targets(matrix)
+    def targets(self, matrix: npt.NDArray[np.float64]) -> tuple[Floats, ...]:
+        """Of each of the regressors, and then of the tree."""
+        return *(each.targets(matrix) for each in self.regressors), self.tree.targets(matrix)
 
 
 def train_codec_choice(
@@ -101,21 +105,22 @@ def train_codec_choice(
     table = features_train.sort_values("block", ignore_index=True)
     blocks = blocks_of(table, layout, model)
     held_out, folds = _out_of_fold(blocks, layout, model, contexts, seed)
-    leisurely, inline = (_as_outcomes(targets, blocks) for targets in held_out)
+    *asked, inline = (_as_outcomes(targets, blocks) for targets in held_out)
+    leisurely = np.stack([outcomes for outcomes, _ in asked])
     found = fold_report(
-        leisurely[0], inline[0], blocks.outcomes, blocks.looks, blocks.groups, folds, layout.codecs, contexts,
+        leisurely, inline[0], blocks.outcomes, blocks.looks, blocks.groups, folds, layout.codecs, contexts,
         model.gates,
     )  # fmt: skip
     totals = blocks.outcomes.sum(axis=0)
     gates = learn_gates(
-        leisurely[0], inline[0], blocks.outcomes, blocks.looks, blocks.groups, totals, contexts, model.gates
+        leisurely, inline[0], blocks.outcomes, blocks.looks, blocks.groups, totals, contexts, model.gates
     )
     fitted = fit(blocks, layout, model, contexts, seed)
     specification = CodecSpecification(
         layout=layout,
-        kind=model.kind,
+        kinds=tuple(each.kind for each in fitted.regressors),
         totals=tuple(map(tuple, totals.tolist())),
-        factors=tuple(map(tuple, leisurely[1].tolist())),
+        factors=tuple(tuple(map(tuple, factors.tolist())) for _, factors in asked),
         inline_factors=tuple(map(tuple, inline[1].tolist())),
         gates=gates,
         looks=model.gates.looks,
@@ -177,36 +182,46 @@ def blocks_of(table: pd.DataFrame, layout: CodecLayout, model: CompressionModel)
 
 
 def fit(blocks: Blocks, layout: CodecLayout, model: CompressionModel, contexts: Contexts, seed: int) -> Fitted:
-    """Fit the regressors, and the tree to what they predict."""
+    """Fit the regressors, and the tree to what they predict on average."""
     regressors, curves, facts = fit_regressors(blocks, layout, model, seed)
-    predicted = _as_outcomes(regressors.targets(blocks.matrix), blocks)[0]
+    predicted = np.mean([_as_outcomes(each.targets(blocks.matrix), blocks)[0] for each in regressors], axis=0)
     tree = fit_inline_tree(blocks.matrix, predicted, blocks.outcomes, blocks.sizes, contexts, model.inline, seed)
     return Fitted(regressors, tree, curves, facts)
 
 
 def fit_regressors(
     blocks: Blocks, layout: CodecLayout, model: CompressionModel, seed: int
-) -> tuple[CodecRegressors, pd.DataFrame, dict[str, Any]]:
-    """Fit the regressors of the kind in force; with their curves, and what there is to say of the fit."""
+) -> tuple[tuple[CodecRegressors, ...], pd.DataFrame, dict[str, Any]]:
+    """Fit the regressors of the kind in force and their second opinion; with curves, and what there is to say."""
     targets = regression_targets(blocks.outcomes[:, 1:], blocks.sizes)
+    first: CodecRegressors
     if model.kind == "neural":
-        return fit_codec_network(blocks.matrix, targets, blocks.sizes, blocks.groups, model.neural, seed)
-    trees = fit_codec_trees(blocks.matrix, targets, blocks.sizes, layout.predicted, model.trees, seed)
-    return trees, empty_curves(), {"importances": trees.importances(layout.features)}
+        first, curves, facts = fit_codec_network(
+            blocks.matrix, targets, blocks.sizes, blocks.groups, model.neural, seed
+        )
+    else:
+        trees = fit_codec_trees(blocks.matrix, targets, blocks.sizes, layout.predicted, model.trees, seed)
+        first, curves, facts = trees, empty_curves(), {"importances": trees.importances(layout.features)}
+    if model.landmarks is None:
+        return (first,), curves, facts
+    second = fit_codec_landmarks(blocks.matrix, targets, blocks.sizes, model.landmarks, seed)
+    return (first, second), curves, facts
 
 
 def _out_of_fold(
     blocks: Blocks, layout: CodecLayout, model: CompressionModel, contexts: Contexts, seed: int
-) -> tuple[tuple[Floats, Floats], npt.NDArray[np.intp]]:
-    """Targets predicted for every block by a fit that did not see its lineage; and the fold of each block."""
-    shape = (len(blocks.sizes), len(layout.predicted), blocks.outcomes.shape[2])
-    found = np.zeros(shape), np.zeros(shape)
+) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Targets predicted for every block by a fit that did not see its lineage; and the fold of each block.
+
+    The targets have the shape ``(regressors + 1, rows, codecs, 3)``: last come those of the tree.
+    """
+    many = 2 + (model.landmarks is not None)
+    found = np.zeros((many, len(blocks.sizes), len(layout.predicted), blocks.outcomes.shape[2]))
     number = np.zeros(len(blocks.sizes), dtype=np.intp)
     folds = grouped_folds(blocks.groups.astype(str), model.folds, seed)
     for fold, (inner, outer) in enumerate(tqdm(folds, desc="compression folds", unit="fold", mininterval=2)):
         fitted = fit(blocks.part(inner), layout, model, contexts, seed)
-        for target, values in zip(found, fitted.targets(blocks.matrix[outer]), strict=True):
-            target[outer] = values
+        found[:, outer] = fitted.targets(blocks.matrix[outer])
         number[outer] = fold
     return found, number
 

@@ -9,7 +9,7 @@ from augury.metrics.metrics_mapping import json_number
 from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates
 from augury.predictors.codec_accuracy import incompressible_auc, share_r2
 from augury.predictors.codec_costs import Contexts, Floats, costs_of, table_choice
-from augury.predictors.codec_gates import gate_of, gated_choice, gates_of
+from augury.predictors.codec_gates import agreed_costs, gate_of, gated_choice, gates_of
 from augury.predictors.codec_looks import LookCheck, LookRule, looks_in_order
 
 
@@ -27,8 +27,9 @@ def fold_report(
     """Judge every fold with a table and gates that were learned on the others.
 
     Args:
-        leisurely: Outcomes predicted for blocks whose lineage was held out, shape ``(rows, codecs, 3)``.
-        inline: Likewise, by the small tree.
+        leisurely: Outcomes predicted by each of the regressors for blocks whose lineage was held out, shape
+            ``(regressors, rows, codecs, 3)``.
+        inline: Likewise, by the small tree, shape ``(rows, codecs, 3)``.
         actual: The measured ones.
         looks: Time of a look with the decision (us), shape ``(rows,)``.
         groups: Lineage of each block.
@@ -42,19 +43,27 @@ def fold_report(
         bandwidth the regret of the table, at leisure and inline, over all folds together.
     """
     rows: list[dict[str, float | None]] = []
+    mean = leisurely.mean(axis=0)
     sums = {link: np.zeros(4) for link in sorted(contexts.link_mbps)}
     for fold in np.unique(folds):
         inside, others = folds == fold, folds != fold
         totals = actual[others].sum(axis=0)
         gates = learn_gates(
-            leisurely[others], inline[others], actual[others], looks[others], groups[others], totals, contexts, search
+            leisurely[:, others],
+            inline[others],
+            actual[others],
+            looks[others],
+            groups[others],
+            totals,
+            contexts,
+            search,
         )
         figures: dict[str, float | None] = {"fold": int(fold) + 1, "blocks": int(inside.sum())}
-        figures |= {f"r2_{name}": value for name, value in share_r2(leisurely[inside], actual[inside], codecs).items()}
-        figures["incompressible_auc"] = incompressible_auc(leisurely[inside], actual[inside])
+        figures |= {f"r2_{name}": value for name, value in share_r2(mean[inside], actual[inside], codecs).items()}
+        figures["incompressible_auc"] = incompressible_auc(mean[inside], actual[inside])
         for link, total in sums.items():
             costs = _costs(
-                leisurely[inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts,
+                leisurely[:, inside], inline[inside], actual[inside], looks[inside], totals, gates, link, contexts,
                 search.looks, float(looks[others].mean()),
             )  # fmt: skip
             total += costs
@@ -102,7 +111,7 @@ def _costs(
     links = np.full(len(true), link * price)
     free, _ = gates_of(gates, links, inline=False)
     bound, _ = gates_of(gates, links, inline=True)
-    at_leisure = gated_choice(costs_of(leisurely, link, price, reads), table, free)
+    at_leisure = gated_choice(agreed_costs(leisurely, table, link, price, reads), table, free)
     predicted = costs_of(inline, link, price, reads)
     quick = gated_choice(predicted, table, bound)
     check = LookCheck(gate_of(gates, link * price), rule, look_us)

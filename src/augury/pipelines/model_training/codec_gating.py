@@ -10,7 +10,7 @@ from pydantic import Field
 
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Contexts, Floats, costs_of, table_choice
-from augury.predictors.codec_gates import CodecGate, gated_choice
+from augury.predictors.codec_gates import CodecGate, agreed_costs, gated_choice
 from augury.predictors.codec_looks import LookRule, honesty
 
 
@@ -29,7 +29,13 @@ class GateSearch(Parameters):
         default=(0, 8192, 16384, 32768, 65536, 131072), min_length=1, description="smallest blocks looked at (bytes)"
     )
     certainty: float = Field(
-        default=0.95, ge=0.5, lt=1, description="that a gate saves anything at all, or else the table decides"
+        default=0.95, ge=0.5, lt=1, description="that an inline gate saves anything at all, or else the table decides"
+    )
+    leisure_certainty: float = Field(
+        default=0.8,
+        ge=0.5,
+        lt=1,
+        description="the same at leisure, where a look costs nothing and regressors have to agree anyway",
     )
     least_saving: float = Field(
         default=0.001, ge=0, description="share of the table's cost that a gate must save on all blocks together"
@@ -58,8 +64,9 @@ def learn_gates(
     """Choose a gate for every bandwidth.
 
     Args:
-        leisurely: Outcomes predicted by regressors that were not fitted to these blocks, shape ``(rows, codecs, 3)``.
-        inline: Likewise, by the small tree.
+        leisurely: Outcomes predicted by each of the regressors, none fitted to these blocks, shape
+            ``(regressors, rows, codecs, 3)``.
+        inline: Likewise, by the small tree, shape ``(rows, codecs, 3)``.
         actual: The measured ones.
         looks: Time of a look at each block with the decision that follows (us), shape ``(rows,)``.
         groups: Lineage of each block.
@@ -78,25 +85,24 @@ def learn_gates(
         table = np.repeat(table_choice(totals, link, price, reads), len(sizes))
         true = costs_of(actual, link, price, reads)
         usual = float(true[:, table[0]].sum())
-        by_margin, promises = {}, {}
-        for kind, predicted, margins in (
-            ("leisurely", leisurely, search.margins),
-            ("inline", inline, search.inline_margins),
-        ):
-            costs = costs_of(predicted, link, price, reads)
-            chosen = {margin: gated_choice(costs, table, margin) for margin in margins}
-            by_margin[kind] = {margin: _saved(true, table, choice) for margin, choice in chosen.items()}
-            promises = {margin: _saved(costs, table, choice) for margin, choice in chosen.items()}
-        margin = _best({(0, margin): saved for margin, saved in by_margin["leisurely"].items()}, codes, search, usual)
+        agreed = agreed_costs(leisurely, table, link, price, reads)
+        at_leisure = {
+            (0, margin): _saved(true, table, gated_choice(agreed, table, margin)) for margin in search.margins
+        }
+        margin = _best(at_leisure, codes, search, usual, search.leisure_certainty)
+        costs = costs_of(inline, link, price, reads)
+        chosen = {margin: gated_choice(costs, table, margin) for margin in search.inline_margins}
+        savings = {margin: _saved(true, table, choice) for margin, choice in chosen.items()}
         inline_gate = _best(
             {
                 (least, margin): (saved - search.looks.caution * price * looks) * (sizes >= least)
-                for margin, saved in by_margin["inline"].items()
+                for margin, saved in savings.items()
                 for least in search.sizes
             },
             codes,
             search,
             usual,
+            search.certainty,
         )
         gate = CodecGate(
             link_mbps=link * price,
@@ -106,8 +112,8 @@ def learn_gates(
         )
         if inline_gate is not None:
             inside = sizes >= inline_gate[0]
-            promised = float(promises[inline_gate[1]][inside].sum())
-            saved = float(by_margin["inline"][inline_gate[1]][inside].sum())
+            promised = float(_saved(costs, table, chosen[inline_gate[1]])[inside].sum())
+            saved = float(savings[inline_gate[1]][inside].sum())
             gate = gate.model_copy(update={"inline_honesty": honesty(saved, promised)})
         gates.append(gate)
     return tuple(gates)
@@ -119,7 +125,11 @@ def _saved(true: Floats, table: npt.NDArray[np.intp], chosen: npt.NDArray[np.int
 
 
 def _best(
-    savings: dict[tuple[int, float], Floats], groups: npt.NDArray[np.intp], search: GateSearch, usual: float
+    savings: dict[tuple[int, float], Floats],
+    groups: npt.NDArray[np.intp],
+    search: GateSearch,
+    usual: float,
+    certainty: float,
 ) -> tuple[int, float] | None:
     """The most cautious gate that saves almost as much as the best; None where it may save nothing."""
     sums = {gate: float(saved.sum()) for gate, saved in savings.items()}
@@ -127,7 +137,7 @@ def _best(
         return None
     enough = search.keep * max(sums.values())
     cautious = max(gate for gate, saved in sums.items() if saved >= enough)
-    return cautious if lower_bound(savings[cautious], groups, search.certainty) > 0 else None
+    return cautious if lower_bound(savings[cautious], groups, certainty) > 0 else None
 
 
 def lower_bound(saved: Floats, groups: npt.NDArray[np.intp], certainty: float) -> float:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Floats
-from augury.predictors.codec_regressors import NetworkRegressors, scaled_features
+from augury.predictors.codec_regressors import NetworkRegressors, feature_scales, scaled_features
 from augury.predictors.torch_device import DeviceName, Precision, autocast_dtype, choose_device, computing
 
 CURVES = {"step": "int64", "epoch": "float64", "name": "object", "value": "float64", "seconds": "float64"}
@@ -69,10 +69,7 @@ def fit_codec_network(
         The regressors with the best validation loss; curves of losses and learning rate by epoch; facts.
     """
     tensors: dict[str, npt.NDArray[np.float32]] = {}
-    with np.errstate(all="ignore"):
-        centre = np.nan_to_num(np.nanmean(np.where(np.isnan(matrix).all(axis=0), 0.0, matrix), axis=0))
-        scale = np.nan_to_num(np.nanstd(matrix, axis=0))
-    tensors["centre"], tensors["scale"] = centre.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32)
+    tensors["centre"], tensors["scale"] = feature_scales(matrix)
     flat = targets.reshape(len(targets), -1)
     deviation = flat.std(axis=0)
     tensors["target_centre"] = flat.mean(axis=0).astype(np.float32)

@@ -17,7 +17,7 @@ from augury.pipelines.tuning.search_space import SearchSpace
 from augury.pipelines.tuning.training_split import describe_model
 from augury.predictors.codec_accuracy import share_r2
 from augury.predictors.codec_costs import Contexts, costs_of, table_choice
-from augury.predictors.codec_gates import gated_choice
+from augury.predictors.codec_gates import agreed_costs, gated_choice
 from augury.predictors.codec_regressors import CodecLayout, outcomes_of
 
 Metric = Literal["regret", "share_error"]
@@ -93,15 +93,15 @@ class CodecProblem:
         inner, outer = (self._blocks.part(rows) for rows in self._folds[fold])
         regressors, _, _ = fit_regressors(inner, self._layout, model, self._seed)
         factors = np.ones((len(self._layout.predicted), 2))
-        predicted = outcomes_of(regressors.targets(outer.matrix), outer.sizes, factors)
+        opinions = np.stack([outcomes_of(each.targets(outer.matrix), outer.sizes, factors) for each in regressors])
         if self.metric == "share_error":
-            return 1.0 - (share_r2(predicted, outer.outcomes, self._layout.codecs)["share"] or 0.0)
+            return 1.0 - (share_r2(opinions.mean(axis=0), outer.outcomes, self._layout.codecs)["share"] or 0.0)
         totals, rows, regrets = inner.outcomes.sum(axis=0), np.arange(len(outer.sizes)), []
         price, reads = self._contexts.cpu_price, self._contexts.reads
         for link in self._contexts.link_mbps:
             true = costs_of(outer.outcomes, link, price, reads)
             fallback = np.repeat(table_choice(totals, link, price, reads), len(rows))
-            chosen = gated_choice(costs_of(predicted, link, price, reads), fallback, self._margin)
+            chosen = gated_choice(agreed_costs(opinions, fallback, link, price, reads), fallback, self._margin)
             regrets.append(true[rows, chosen].sum() / true.min(axis=1).sum() - 1)
         return float(np.mean(regrets))
 
