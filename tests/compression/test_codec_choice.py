@@ -227,6 +227,19 @@ def test_gates_open_for_good_predictions_and_stay_shut_for_useless_or_too_slow_o
     assert gate(1.0, 3.0).inline_margin is None
 
 
+def test_a_saving_that_is_rather_certain_is_enough_at_leisure_and_not_inline():
+    # Against none, the codec saves 100 and 10 us in two lineages, and costs 200 us more elsewhere
+    actual = np.zeros((4, 2, 3))
+    actual[:, 0, 0], actual[:, 1, 0] = 65536, 32768
+    actual[:, 1, 1] = 327.68 + np.array([-100.0, 200.0, -10.0, 200.0])
+    contexts, groups = Contexts(link_mbps=(100.0,)), np.array([0, 0, 1, 1])
+    given = (actual[None], actual, actual, np.zeros(4), groups, actual.sum(axis=0), contexts)
+    (gate,) = learn_gates(*given, GateSearch())
+    assert gate.margin is not None and gate.inline_margin is None
+    (gate,) = learn_gates(*given, GateSearch(leisure_certainty=0.95, certainty=0.8))
+    assert gate.margin is None and gate.inline_margin is not None
+
+
 def test_a_saving_of_one_lineage_alone_is_not_certain():
     saved, groups = np.array([100.0, -1.0, -1.0, -1.0]), np.arange(4)
     assert lower_bound(saved, groups, 0.95) < 0 < saved.sum()
