@@ -218,8 +218,8 @@ class NetworkRegressors(CodecRegressors):
 class LandmarkRegressors(CodecRegressors):
     """A smooth function of the distances to some training blocks: kernel ridge regression, Matern 3/2, by landmarks.
 
-    Far from all of them it says what holds for the training blocks on average, so that no codec is promised to be
-    better than the table's.
+    Far from all of them it says what holds for the training blocks on average, so that hardly any codec is promised to
+    be better than the table's.
     """
 
     kind = "landmarks"

@@ -132,7 +132,9 @@ def tune_codec_choice(
     Raises:
         UserError: The space does not fit the model, or the rows do not suffice.
     """
-    space = SearchSpace("compression", model, tuning.space, tuning.fixed, f"{model.kind}.")
+    other_kind = "neural." if model.kind == "trees" else "trees."
+    used = {path: dimension for path, dimension in tuning.space.items() if not path.startswith(other_kind)}
+    space = SearchSpace("compression", model, used, tuning.fixed, f"{model.kind}.")
     layout = CodecLayout.model_validate(report_features)
     problem = CodecProblem(features_train, layout, space.model, contexts, tuning, seed)
     return outcome(problem, space, tuning, seed, search(problem, space, tuning, seed, studies))
