@@ -18,10 +18,11 @@ from augury.parameters import near_matches
 class PredictorCommands(click.Group):
     """One command per module of a package, imported only when it is asked for."""
 
-    def __init__(self, *args: Any, package: ModuleType, **attributes: Any) -> None:
-        """Take the package, for example :mod:`augury.commands`."""
+    def __init__(self, *args: Any, package: ModuleType, kind: str = "predictor", **attributes: Any) -> None:
+        """Take the package, for example :mod:`augury.commands`, and what a person calls one of its modules."""
         super().__init__(*args, **attributes)
         self._package = package
+        self._kind = kind
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the predictors that the package knows."""
@@ -31,7 +32,7 @@ class PredictorCommands(click.Group):
         """Import a predictor's command."""
         names = self.list_commands(ctx)
         if cmd_name not in names:
-            raise click.ClickException(f"There is no predictor '{cmd_name}'. {near_matches(cmd_name, names)}")
+            raise click.ClickException(f"There is no {self._kind} '{cmd_name}'. {near_matches(cmd_name, names)}")
         command: click.Command = importlib.import_module(f"{self._package.__name__}.{cmd_name}").command
         return command
 
@@ -70,7 +71,7 @@ def predict() -> None:
     """Ask a trained predictor."""
 
 
-@cli.group(cls=PredictorCommands, package=services)
+@cli.group(cls=PredictorCommands, package=services, kind="service")
 def serve() -> None:
     """Answer over HTTP with a trained predictor."""
 

@@ -22,11 +22,17 @@ def test_every_module_is_a_command(group, names):
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "} == names
 
 
-@pytest.mark.parametrize("group", ["predict", "serve"])
-def test_a_mistyped_predictor_is_named_with_the_near_ones(group):
+@pytest.mark.parametrize(("group", "kind"), [("predict", "predictor"), ("serve", "service")])
+def test_a_mistyped_predictor_is_named_with_the_near_ones(group, kind):
     done = CliRunner().invoke(cli, [group, "query_cst"])
     assert done.exit_code == 1
-    assert "There is no predictor 'query_cst'. Did you mean 'query_cost'?" in done.output
+    assert f"There is no {kind} 'query_cst'. Did you mean 'query_cost'?" in done.output
+
+
+def test_a_predictor_without_a_service_is_not_denied_itself():
+    done = CliRunner().invoke(cli, ["serve", "food_waste"])
+    assert done.exit_code == 1
+    assert "There is no service 'food_waste'. There are: query_cost, recommendation, taxonomy." in done.output
 
 
 @pytest.mark.parametrize("module", ["fastapi", "uvicorn", "prometheus_client"])
