@@ -319,3 +319,12 @@ def test_rows_that_follow_each_other_are_fitted_like_copies_of_them():
     places = np.argsort(order)
     windows = np.arange(50, 300), np.arange(300, 400)
     assert fitted(np.arange(400), *windows) == fitted(order, *(places[window] for window in windows))
+
+
+def test_a_fit_that_stops_early_warns_of_nothing(recwarn):
+    random = np.random.default_rng(3)
+    matrix, target = random.normal(size=(200, 3)).astype(np.float32), random.integers(0, 2, 200).astype(float)
+    settings = LightGBMSettings(rounds=5, min_data_in_leaf=5)
+    task = BoostingTask("x", matrix, target, np.arange(200).astype("datetime64[us]"), settings, "binary", 1, [])
+    fit_booster(task, np.arange(150), np.arange(150, 200), settings.rounds)
+    assert [str(found.message) for found in recwarn] == []

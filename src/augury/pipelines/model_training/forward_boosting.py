@@ -153,7 +153,9 @@ def fit_booster(task: BoostingTask, fitted: np.ndarray, stopping: np.ndarray, ro
     if len(fitted) * task.settings.bagging_fraction < FEWEST_IN_BAG:
         params["bagging_freq"] = 0  # LightGBM fails on an empty bag
     data = lightgbm.Dataset(_taken(task.matrix, fitted), task.target[fitted], params=params)
-    watched = data.create_valid(_taken(task.matrix, stopping), task.target[stopping]) if len(stopping) else None
+    watched = None
+    if len(stopping):
+        watched = data.create_valid(_taken(task.matrix, stopping), task.target[stopping], params=params)
     with _binning:
         (data if watched is None else watched).construct()
     if watched is None:
