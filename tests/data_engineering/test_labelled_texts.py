@@ -206,6 +206,7 @@ def test_label_noise_is_told_where_it_is_known():
         (raw().rename(columns={"text": "txt"}), NO_CODES, {}, "required column missing: 'text' .*'txt'"),
         (raw(), NO_CODES, {"columns": {"text": "body"}}, "no column 'body', which taxonomy.source.columns.text names"),
         (raw(4, taxonomy_codes=[4, 5, 6, 7]), NO_CODES, {}, "codes must be text: .*4 row.*for example 4 in row 1"),
+        (raw().head(0), NO_CODES, {}, "taxonomy.samples: the table has no rows"),
         (raw(4, taxonomy_codes=[["A1"]] * 4), NO_CODES, {}, "no row that can be used.\n- malformed_code"),
         (raw(4, confidence=["?", 1, 1, 1]), NO_CODES, {}, "'confidence' must be a number: 1 row"),
         (raw(), pd.DataFrame({"label": ["x"]}), {}, "taxonomy.codes: required column missing: 'code'"),

@@ -119,8 +119,9 @@ def test_the_fewest_columns_are_enough(fetches):
         (lambda t: t.assign(ok=0.0), {}, "no fetch of the training period came to its end"),
         (lambda t: t.assign(ts=5), {}, "all requests are of one moment"),
         (lambda t: t.assign(client=t["peer"]), {}, "no request is left"),
+        (lambda t: t.head(0), {}, "peer_selection.fetches: the table has no rows"),
     ],
-    ids=["column", "renamed", "no column", "all failed", "one moment", "nothing left"],
+    ids=["column", "renamed", "no column", "all failed", "one moment", "nothing left", "no rows"],
 )
 def test_tables_that_cannot_be_read_are_refused(fetches, table, source, message):
     with pytest.raises(UserError, match=message):

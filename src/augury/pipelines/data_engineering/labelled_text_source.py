@@ -103,6 +103,8 @@ def read_texts(samples: pd.DataFrame, codes: pd.DataFrame, source: TextSource) -
         UserError: A column is missing or not of its type, rows break rules that are to be refused, or none is left.
     """
     columns = _columns(samples, source)
+    if not len(samples):
+        raise UserError(f"{tc.DATASET}: the table has no rows.")
     named = samples[list(columns.values())].reset_index(drop=True)
     named.columns = pd.Index(list(columns))
     lists = {name: _codes(named[name], columns[name]) for name in _code_columns(named)}

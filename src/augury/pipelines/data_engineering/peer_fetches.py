@@ -60,6 +60,8 @@ def prepare_fetches(fetches: Any, source: FetchSource, split: FetchSplit) -> tup
     """
     table, told = read_fetches(fetches, source)
     read = len(table)
+    if not read:
+        raise UserError(f"{fc.DATASET}: the table has no rows.")
     broken: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
 
