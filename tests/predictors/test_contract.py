@@ -199,3 +199,8 @@ def test_metadata_can_be_read_without_the_model(physics, tmp_path):
     physics.save(tmp_path / "model")
     shutil.copy(tmp_path / "model" / METADATA_FILE, tmp_path)
     assert read_metadata(tmp_path) == physics.metadata
+
+
+def test_a_folder_of_the_catalog_without_a_model_is_told_how_to_get_one(tmp_path):
+    with pytest.raises(UserError, match=r"--namespaces=query_cost$"):
+        load_predictor(tmp_path / "06_models" / "query_cost")

@@ -242,9 +242,11 @@ def read_metadata(directory: Path) -> Metadata:
     try:
         return Metadata.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        # A folder of the catalog is named after its predictor
+        name = path.parent.name if path.parent.parent.name == "06_models" else "pdf_memory"
         raise UserError(
             f"'{directory}' holds no trained predictor ({METADATA_FILE} is missing). "
-            "Train one first, for example: kedro run --pipelines=training --namespaces=pdf_memory"
+            f"Train one first, for example: kedro run --pipelines=training --namespaces={name}"
         ) from None
     except ValueError as error:  # of JSON, of UTF-8, of pydantic
         raise UserError(f"'{path}' is not the metadata of a predictor: {error}") from None
