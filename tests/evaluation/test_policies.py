@@ -155,7 +155,14 @@ def test_without_oracle_and_choices_only_rules_are_compared() -> None:
     assert rows[1]["cost_over_oracle"] is None
     assert evaluate_slices(bare, EVALUATION, 3) == []
     assert judge_choices(bare, EVALUATION) == {"metrics": {}, "intervals": {}, "tables": {}}
-    assert plot_choices(judge_choices(bare, EVALUATION)).to_dict()
+    drawn = plot_choices(judge_choices(bare, EVALUATION))
+    assert not drawn.data and drawn.layout.xaxis.visible is drawn.layout.yaxis.visible is False
+
+
+def test_no_share_is_told_of_the_regret_of_a_baseline_that_beats_the_oracle() -> None:
+    found = evaluate(FRAME.assign(cost_baseline_lz4=FRAME["cost_oracle"] * 0.999))
+    assert found["regret_over_lz4"] is None and "regret_over_lz4" not in found["intervals"]
+    assert found["regret_over_none"] is not None
 
 
 def test_costs_of_nothing_leave_ratios_undefined() -> None:

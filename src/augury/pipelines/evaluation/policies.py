@@ -215,7 +215,13 @@ def _regret(name: str) -> Callable[[Sums], Floats]:
 
 
 def _regret_ratio(of: str) -> Callable[[Sums], Floats]:
-    return lambda sums: np.asarray((sums[MODEL] - sums[ORACLE]) / (sums[of] - sums[ORACLE]))
+    """Undefined where the baseline costs less than the oracle, which then is no bound: a ratio of both has no sense."""
+
+    def ratio(sums: Sums) -> Floats:
+        baseline = sums[of] - sums[ORACLE]
+        return np.asarray((sums[MODEL] - sums[ORACLE]) / np.where(baseline >= 0, baseline, np.nan))
+
+    return ratio
 
 
 def _place(label: str, rows: int) -> tuple[bool, float, int, str]:

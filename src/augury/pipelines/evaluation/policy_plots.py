@@ -152,9 +152,14 @@ def plot_choices(report_choices: dict[str, Any]) -> Any:
 def _plot_shares(rows: list[dict[str, Any]]) -> Any:
     import plotly.graph_objects as go
 
+    if not rows:
+        nothing = {"visible": False}
+        return new_figure(
+            "Choices", "the choices of this policy have no names", height=150, xaxis=nothing, yaxis=nothing
+        )
     figure = new_figure(
         "Choices",
-        "how often each choice is made" if rows else "the choices of this policy have no names",
+        "how often each choice is made",
         height=150 + 26 * max(len(rows), 3),
         xaxis={"title": {"text": "share of cases"}, "tickformat": ".0%", "nticks": 4, "rangemode": "tozero"},
         yaxis=_names([row["choice"] for row in rows]),
