@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from augury.errors import UserError
-from augury.pipelines.evaluation.holdout import group_codes, numeric_column, slice_labels
+from augury.pipelines.evaluation.holdout import group_codes, numeric_column, slice_labels, slice_place
 
 
 def test_rare_and_missing_values_get_names() -> None:
@@ -46,3 +46,11 @@ def test_nullable_numbers_are_read_and_their_gaps_refused() -> None:
 def test_flags_are_no_numbers() -> None:
     with pytest.raises(UserError, match="must hold numbers, but its type is bool"):
         numeric_column(pd.DataFrame({"x": [True, False]}), "x")
+
+
+def test_slices_stand_in_the_order_of_their_numbers_and_other_comes_last() -> None:
+    expected = ["up to 0.1", "0.1 to 0.2", "0.2 to 0.3", "above 0.3", "8 KiB", "16 KiB", "32", "many", "few", "(other)"]
+    rows = {"many": 9, "few": 2, "(other)": 100}
+    found = sorted(sorted(expected), key=lambda label: slice_place(label, rows.get(label, 5)))
+    assert found == expected
+    assert slice_place("lz4", 1)[1] == slice_place("4x", 1)[1] == float("inf")

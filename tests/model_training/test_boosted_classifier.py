@@ -17,7 +17,7 @@ from augury.pipelines.model_training.boosted_classifier import (
     log_loss,
     train_query_cost,
 )
-from augury.predictors.query_cost import QueryCostPredictor
+from augury.predictors.query_cost import EXAMPLE, QueryCostPredictor
 
 PROVENANCE = {"git_commit": None, "created_at": "2026-01-01T00:00:00+00:00", "versions": {"augury": "0.1.0"}}
 
@@ -75,6 +75,13 @@ def test_the_operating_points_are_those_of_the_validation_rows(trained, query_ma
     cost = account["operating_points"]["cost_optimal"]
     assert cost["normalised_expected_cost"] <= cost["bayes_normalised_expected_cost"]
     assert predictor.operating_points == {name: item["threshold"] for name, item in account["operating_points"].items()}
+
+
+def test_it_carries_examples_that_nobody_sent(trained):
+    predictor, _ = trained
+    answers = predictor.predict(pd.DataFrame(predictor.example))
+    assert len(answers) == len(predictor.example) >= 2
+    assert [query["query"] for query in predictor.example] == [query["query"] for query in EXAMPLE]
 
 
 def test_the_same_seed_gives_the_same_predictor_whatever_the_row_order(train, trained, query_matrix):

@@ -63,6 +63,20 @@ INPUTS = (
     ),
 )
 
+EXAMPLE: tuple[dict[str, str], ...] = (
+    {
+        qc.QUERY: "SELECT region, sum(amount) FROM sales.orders WHERE day >= DATE '2026-01-01' GROUP BY region",
+        qc.USER: "analyst",
+        qc.SOURCE: "notebook",
+        qc.CATALOG: "hive",
+        qc.SCHEMA: "sales",
+        qc.QUERY_TYPE: "SELECT",
+        qc.CREATE_TIME: "2026-01-31T09:30:00Z",
+    },
+    {qc.QUERY: "SHOW TABLES"},
+)
+"""How to ask. Made up: a query that somebody sent may tell what nobody else is to know."""
+
 OUTPUTS = (
     ColumnSpec(name="probability", dtype="number", minimum=0, description="that the query is heavy; 0 if zero-cost"),
     ColumnSpec(name="is_heavy", dtype="boolean", description="whether to route it to the large cluster"),

@@ -1,5 +1,6 @@
 """Reading held-out predictions: every task checks its columns here, with the same messages."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,6 +94,22 @@ def slice_labels(values: pd.Series, smallest: int) -> pd.Series:
     labels = values.astype(object).map(_label)
     counts = labels.map(labels.value_counts())
     return labels.where(counts >= smallest, OTHER)
+
+
+_BAND = re.compile(r"(up to |above |)(-?\d+(?:\.\d+)?)(?![\w.])")
+_SIDES = {"up to ": -1, "": 0, "above ": 1}
+
+
+def slice_place(label: str, rows: int) -> tuple[bool, float, int, int, str]:
+    """Sort key of a slice: numbers and ranges ascending, else the largest slice first; ``(other)`` comes last.
+
+    Args:
+        label: One of :func:`slice_labels`, for example ``"16 KiB"``, ``"up to 0.1"``, ``"0.1 to 0.2"``.
+        rows: Of the slice.
+    """
+    found = _BAND.match(label)
+    number, side = (float(found[2]), _SIDES[found[1]]) if found else (np.inf, 0)
+    return label == OTHER, number, side, -rows, label
 
 
 def _label(value: Any) -> str:

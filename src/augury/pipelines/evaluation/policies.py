@@ -12,7 +12,7 @@ import pandas as pd
 
 from augury.metrics.bootstrap import Floats, Sums, bootstrap_intervals, ends
 from augury.metrics.metrics_mapping import json_number, with_facts
-from augury.pipelines.evaluation.holdout import OTHER, require_columns, slice_labels
+from augury.pipelines.evaluation.holdout import require_columns, slice_labels, slice_place
 from augury.pipelines.evaluation.policy_holdout import (
     BEST_BASELINE,
     MODEL,
@@ -137,7 +137,7 @@ def evaluate_slices(predictions: pd.DataFrame, evaluation: PolicyEvaluation, see
     for column in columns:
         labels = slice_labels(holdout.frame[column], evaluation.min_slice_rows)
         sizes = labels.value_counts()
-        for label in sorted(sizes.index, key=lambda label: _place(label, sizes[label])) if len(sizes) > 1 else []:
+        for label in sorted(sizes.index, key=lambda label: slice_place(label, sizes[label])) if len(sizes) > 1 else []:
             part = holdout.part((labels == label).to_numpy())
             rows.append(
                 {
@@ -222,11 +222,3 @@ def _regret_ratio(of: str) -> Callable[[Sums], Floats]:
         return np.asarray((sums[MODEL] - sums[ORACLE]) / np.where(baseline >= 0, baseline, np.nan))
 
     return ratio
-
-
-def _place(label: str, rows: int) -> tuple[bool, float, int, str]:
-    try:
-        number = float(label)
-    except ValueError:
-        number = np.inf
-    return label == OTHER, number, -rows, label

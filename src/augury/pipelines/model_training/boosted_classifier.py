@@ -26,7 +26,14 @@ from augury.pipelines.model_training.training_rows import (
 from augury.predictors import DataFacts, Metadata
 from augury.predictors.probability_calibration import Method, ScoreBlend, fit_calibration
 from augury.predictors.query_columns import DATE
-from augury.predictors.query_cost import INPUTS, OUTPUTS, Blends, QueryCostPredictor, QueryCostSpecification
+from augury.predictors.query_cost import (
+    EXAMPLE,
+    INPUTS,
+    OUTPUTS,
+    Blends,
+    QueryCostPredictor,
+    QueryCostSpecification,
+)
 from augury.predictors.query_cost_trees import TEMPLATE_SEEN, open_booster
 from augury.predictors.query_features import QueryFeatures
 from augury.predictors.query_history import SNAPSHOT, newest_snapshot
@@ -192,7 +199,7 @@ def train_query_cost(
     )
     snapshot = newest_snapshot(_newest(features_history))
     both = trees["classifier"], trees["regressor"]
-    predictor = QueryCostPredictor(metadata, specification, both, vocabulary, blends, snapshot)
+    predictor = QueryCostPredictor(metadata, specification, both, vocabulary, blends, snapshot, example=[*EXAMPLE])
     account = {
         **_account(facts, vocabulary, trees, predictor),
         "cross_validation": _summary(folds),
