@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import numba
+from augury.predictors.compiled_parts import inner
 
 NEAR = 4096
 """A block so near a stream's last one may be its next, with another stride."""
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def follow_stream(streams: Any, block: Any, span: Any, now: Any) -> int:
     """Assign an access to a stream.
 
@@ -48,7 +48,7 @@ def follow_stream(streams: Any, block: Any, span: Any, now: Any) -> int:
     return found
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def to_front(recent: Any, length: int, block: Any) -> int:
     """Put a block first among those read most recently; returns how many there are now."""
     place = length
@@ -67,7 +67,7 @@ def to_front(recent: Any, length: int, block: Any) -> int:
     return length
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def level(value: Any) -> int:
     """Whole part of the binary logarithm of ``value + 1``, at most 7."""
     found = 0

@@ -27,6 +27,7 @@ from augury.predictors.access_state import (
 )
 from augury.predictors.access_tables import claim, context, count, find, learn, mixed
 from augury.predictors.access_vocabulary import is_known, know
+from augury.predictors.compiled_parts import inner
 from augury.predictors.compiled_sources import digest
 
 FEWEST_NEW = 64
@@ -35,7 +36,7 @@ BY_APPEARANCE = 0.9
 """Share of new ids that are the largest so far plus one, from which on they are."""
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _counted_ranks(state: Any, slots: Any, block: Any, ranks: Any) -> None:
     """Ranks by counts alone: of the first order, and of the longest context with back-off."""
     shift = 0
@@ -63,13 +64,13 @@ def _counted_ranks(state: Any, slots: Any, block: Any, ranks: Any) -> None:
         shift += number
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _delta_key(trail: Any) -> Any:
     """Key of the last two distances."""
     return mixed(np.int64(mixed(trail[0] - trail[1]) ^ mixed(trail[1] - trail[2] + 77)))
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _learn(state: Any, rules: Any, session: int, block: Any, known: bool, slots: Any, keys: Any, now: Any) -> None:
     """Note what followed the contexts that ended before this access."""
     history, length = state.history[session], state.lengths[session]
@@ -108,7 +109,7 @@ def _learn(state: Any, rules: Any, session: int, block: Any, known: bool, slots:
     state.lengths[session] = min(length + 1, history.shape[0])
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _propose_all(
     state: Any, rules: Any, session: int, block: Any, span: Any, stream: int, ordered: bool, external: Any
 ) -> int:
@@ -158,7 +159,7 @@ def _propose_all(
     return longest
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _keep_known(state: Any, candidates: Any, buckets: Any, size: int) -> int:
     """Drop candidates that the vocabulary has forgotten since."""
     kept = 0
@@ -171,7 +172,7 @@ def _keep_known(state: Any, candidates: Any, buckets: Any, size: int) -> int:
     return kept
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def observe(
     state: Any,
     rules: Any,

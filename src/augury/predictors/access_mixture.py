@@ -7,23 +7,23 @@ is what the proposal is worth, and a logistic regression learned online weighs t
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from augury.predictors.access_experts import level
 from augury.predictors.access_state import ABSENT, CANDIDATES, EXPERTS, TOP
+from augury.predictors.compiled_parts import inner
 
 LEVELS = 4096
 _p = (np.arange(LEVELS) + 0.5) / LEVELS
 LOGITS = np.log(_p / (1 - _p)).astype(np.float32)
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _logit(p: Any) -> Any:
     return LOGITS[int(p * np.float32(LEVELS - 1))]
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def propose(candidates: Any, buckets: Any, size: int, expert: int, block: Any, bucket: int) -> int:
     """Note a proposal; returns how many candidates there are now."""
     for i in range(size):
@@ -40,7 +40,7 @@ def propose(candidates: Any, buckets: Any, size: int, expert: int, block: Any, b
     return size + 1
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def propose_slot(
     candidates: Any,
     buckets: Any,
@@ -69,7 +69,7 @@ def propose_slot(
     return size
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _rank(chances: Any, buckets: Any, size: int, place: int) -> int:
     """Place of a candidate among all, from 1; 255 if it is not one of the first ten."""
     rank = 1
@@ -79,7 +79,7 @@ def _rank(chances: Any, buckets: Any, size: int, place: int) -> int:
     return rank if rank <= TOP else 255
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def score(state: Any, rules: Any, session: int, block: Any, ranks: Any) -> None:
     """Compare the access with what was proposed, and learn from it.
 
@@ -149,7 +149,7 @@ def score(state: Any, rules: Any, session: int, block: Any, ranks: Any) -> None:
                 state.bucket_seen[e, bucket] = seen + np.float32(1)
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def mix(buckets: Any, absent: Any, rates: Any, weights: Any, enabled: Any, size: int, chances: Any) -> int:
     """Fill in the candidates' chances; returns the place of the likeliest."""
     missing = np.float32(weights[EXPERTS])

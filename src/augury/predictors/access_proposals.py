@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from augury.predictors.access_experts import level
 from augury.predictors.access_state import ACCESSES, ASSOCIATION, ISSUES
 from augury.predictors.access_tables import context, find
+from augury.predictors.compiled_parts import inner
 
 LIKELIEST = 8
 """Candidates for the next access that may be prefetched."""
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _chance_level(p: Any) -> int:
     """Of a probability: eight steps, finer where it is small."""
     if p < 0.02:
@@ -31,7 +31,7 @@ def _chance_level(p: Any) -> int:
     return 6 if p < 0.8 else 7
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _depth_level(depth: int) -> int:
     if depth <= 2:
         return 0
@@ -40,7 +40,7 @@ def _depth_level(depth: int) -> int:
     return 2 if depth <= 8 else 3
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def list_issues(
     state: Any, rules: Any, session: int, best: int, stream: int, run: int, issued: Any, sources: Any
 ) -> int:

@@ -6,15 +6,16 @@ which they were last seen, with counts. A full set gives up the slot that was us
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from augury.predictors.compiled_parts import inner
 
 WAYS = 4
 COUNT_LIMIT = 255
 """Counts of a slot are halved when one reaches it."""
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def mixed(value: Any) -> Any:
     """Scramble 64 bits (the finaliser of SplitMix64, Steele et al. 2014); never 0, which marks an empty slot."""
     h = np.uint64(value) + np.uint64(0x9E3779B97F4A7C15)
@@ -23,7 +24,7 @@ def mixed(value: Any) -> Any:
     return (h ^ (h >> np.uint64(31))) | np.uint64(1)
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def find(keys: Any, stamps: Any, key: Any, now: Any) -> int:
     """The slot of a key, marked as used now; -1 if there is none."""
     sets = np.uint64(keys.shape[0] // WAYS - 1)
@@ -35,7 +36,7 @@ def find(keys: Any, stamps: Any, key: Any, now: Any) -> int:
     return -1
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def claim(keys: Any, stamps: Any, counts: Any, key: Any, now: Any) -> Any:
     """A slot for a key that has none: an empty one of its set, or the one used longest ago."""
     sets = np.uint64(keys.shape[0] // WAYS - 1)
@@ -53,7 +54,7 @@ def claim(keys: Any, stamps: Any, counts: Any, key: Any, now: Any) -> Any:
     return chosen
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def count(successors: Any, counts: Any, slot: int, block: Any) -> None:
     """Count a successor and put it first; a full slot drops the last or the last but one, whichever is rarer."""
     size = counts.shape[1]
@@ -88,7 +89,7 @@ def count(successors: Any, counts: Any, slot: int, block: Any) -> None:
     counts[slot, 0] = number
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def learn(keys: Any, stamps: Any, successors: Any, counts: Any, key: Any, block: Any, now: Any) -> None:
     """Count what followed a context."""
     slot = find(keys, stamps, key, now)
@@ -97,7 +98,7 @@ def learn(keys: Any, stamps: Any, successors: Any, counts: Any, key: Any, block:
     count(successors, counts, slot, block)
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def context(order: int, first: Any, second: Any, third: Any) -> Any:
     """Key of the context of the last ``order + 1`` words."""
     h = mixed(first)

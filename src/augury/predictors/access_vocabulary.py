@@ -2,19 +2,19 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from augury.predictors.access_state import ACCESSES, FORGOT, KNOWN, LARGEST, NEW, NEWEST, NEXT_LARGEST, OLDEST, OUTSIDE
 from augury.predictors.access_tables import mixed
+from augury.predictors.compiled_parts import inner
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _head(heads: Any, block: Any) -> Any:
     return np.int64((mixed(block) >> np.uint64(8)) & np.uint64(heads.shape[0] - 1))
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def know(state: Any, rules: Any, block: Any) -> bool:
     """Whether the vocabulary holds a block, which it takes in if there is room or the oldest may go."""
     heads, counters = state.known_heads, state.counters
@@ -71,7 +71,7 @@ def know(state: Any, rules: Any, block: Any) -> bool:
     return True
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def is_known(state: Any, block: Any) -> bool:
     """Whether the vocabulary holds a block."""
     place = state.known_heads[_head(state.known_heads, block)]

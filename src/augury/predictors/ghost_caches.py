@@ -28,10 +28,11 @@ from augury.predictors.cache_state import (
     WAITING,
     WASTED,
 )
+from augury.predictors.compiled_parts import inner
 from augury.predictors.compiled_sources import digest
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _locate(keys: Any, chain: Any, heads: Any, block: Any) -> int:
     place = heads[np.int64((mixed(block) >> np.uint64(8)) & np.uint64(heads.shape[0] - 1))]
     while place >= 0:
@@ -41,7 +42,7 @@ def _locate(keys: Any, chain: Any, heads: Any, block: Any) -> int:
     return -1
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _detach(previous: Any, following: Any, marks: Any, place: int) -> None:
     before, after = previous[place], following[place]
     if before >= 0:
@@ -55,7 +56,7 @@ def _detach(previous: Any, following: Any, marks: Any, place: int) -> None:
     marks[COUNT] -= 1
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _attach(previous: Any, following: Any, marks: Any, place: int) -> None:
     previous[place], following[place] = -1, marks[HEAD]
     if marks[HEAD] >= 0:
@@ -66,7 +67,7 @@ def _attach(previous: Any, following: Any, marks: Any, place: int) -> None:
     marks[COUNT] += 1
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _forget(keys: Any, chain: Any, heads: Any, kinds: Any, marks: Any, place: int) -> None:
     head = np.int64((mixed(keys[place]) >> np.uint64(8)) & np.uint64(heads.shape[0] - 1))
     if heads[head] == place:
@@ -81,7 +82,7 @@ def _forget(keys: Any, chain: Any, heads: Any, kinds: Any, marks: Any, place: in
     marks[UNUSED] = place
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _place(keys: Any, chain: Any, heads: Any, marks: Any, block: Any) -> int:
     """Take an empty place for a block; there always is one."""
     place = marks[UNUSED]
@@ -93,7 +94,7 @@ def _place(keys: Any, chain: Any, heads: Any, marks: Any, block: Any) -> int:
     return place
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _make_room(caches: Any, k: int, capacity: int) -> int:
     """Give up the block read longest ago if the cache is full; returns its source if it was never read, or -1."""
     marks = caches.marks[k]
@@ -109,7 +110,7 @@ def _make_room(caches: Any, k: int, capacity: int) -> int:
     return wasted
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _read(caches: Any, k: int, block: Any, capacity: int, outcome: Any) -> bool:
     """Read a block through a cache.
 
@@ -151,7 +152,7 @@ def _read(caches: Any, k: int, block: Any, capacity: int, outcome: Any) -> bool:
     return False
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _arrive(caches: Any, k: int, capacity: int, now: Any) -> int:
     """Put the prefetches that are due into a cache; returns the source of one that had to give way unread, or -1."""
     marks, queue = caches.marks[k], caches.queue[k]
@@ -172,7 +173,7 @@ def _arrive(caches: Any, k: int, capacity: int, now: Any) -> int:
     return found
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _prefetch(caches: Any, k: int, block: Any, source: int, due: Any) -> bool:
     """Fetch a block ahead unless the cache holds it, or it is on its way, or too many are."""
     marks, queue = caches.marks[k], caches.queue[k]
@@ -192,7 +193,7 @@ def _prefetch(caches: Any, k: int, block: Any, source: int, due: Any) -> bool:
     return True
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def step(
     ghosts: Any, real: Any, duel: Any, rules: Any, block: Any, issued: Any, sources: Any, number: int, wanted: Any
 ) -> int:
@@ -243,7 +244,7 @@ def step(
     return _issue(ghosts, real, duel, rules, issued, sources, number, wanted, now, policies)
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _judge(duel: Any, source: int, useful: bool) -> None:
     duel.useful[source, 1] += 1
     if useful:
@@ -253,7 +254,7 @@ def _judge(duel: Any, source: int, useful: bool) -> None:
         duel.useful[source, 1] *= 0.5
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _decide(duel: Any, rules: Any, policies: int) -> None:
     """The policy with the largest gain that is no accident; none if there is none."""
     best, largest = 0, 0.0
@@ -268,7 +269,7 @@ def _decide(duel: Any, rules: Any, policies: int) -> None:
     duel.state[0] = best
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _issue(
     ghosts: Any, real: Any, duel: Any, rules: Any, issued: Any, sources: Any, number: int, wanted: Any, now: Any,
     policies: int,

@@ -300,10 +300,11 @@ def _entries(version: int) -> Any:
             chosen: Receives the chosen row of each request.
             predicted: Receives the predicted log latency of each candidate.
         """
+        # The entries, not what they call: those are found on disk where another process has compiled them
         for r in range(len(client)):
             first, last = start[r], start[r + 1]
             scores = np.empty(last - first)
-            judge_all(tables, knobs, client[r], peer[first:last], load[first:last], scores, predicted[first:last])
+            rank(tables, knobs, client[r], peer[first:last], load[first:last], scores, predicted[first:last])
             order = np.argsort(scores)
             best = order[0]
             asked = min(probes, last - first)
@@ -311,10 +312,9 @@ def _entries(version: int) -> Any:
                 if latency[first + order[q]] < latency[first + best]:
                     best = order[q]
             chosen[r] = first + best
-            # One call: each is compiled by itself, which takes seconds
             for q in range(1 if logged[r] >= 0 else asked):
                 row = logged[r] if logged[r] >= 0 else first + order[q]
-                take_in(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
+                learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
         return version
 
     return rank, rank_all, learn, replay

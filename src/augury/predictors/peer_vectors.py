@@ -16,9 +16,9 @@ literature); it needs no memory and learns much slower.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from augury.predictors.compiled_parts import inner
 from augury.predictors.peer_tables import (
     CREDIT,
     MEAN,
@@ -42,7 +42,7 @@ MOST_TURNS = 64
 """Others' vectors that one answer may pay for."""
 MOST_CREDIT = 1000.0
 
-compiled = numba.njit(nogil=True)
+compiled = inner(nogil=True)
 
 
 @compiled
