@@ -80,6 +80,7 @@ def test_loading_runs_no_pickle(model_uri: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_model_travels_with_its_code_and_pinned_packages(doubling: ModuleType, tmp_path: Path) -> None:
     save_model(doubling.Doubling(doubling.make_metadata("pdf_memory")), tmp_path / "model")
     assert (tmp_path / "model/code/augury/predictors/contract.py").exists()
+    assert not (tmp_path / "model/code/augury/pipelines").exists()
     requirements = (tmp_path / "model/requirements.txt").read_text().splitlines()
     names = [line.partition("==")[0] for line in requirements]
     assert names == ["mlflow", "narwhals", "numpy", "pandas", "pydantic"]

@@ -1,6 +1,7 @@
 """A predictor as an MLflow model: its own files and its code, without a pickle."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ ARTIFACT = "predictor"
 INPUT_EXAMPLE = "input_example.json"
 _PACKAGE = Path(augury.__file__).parent
 _ALWAYS_NEEDED = {"mlflow", "narwhals", "numpy", "pandas", "pydantic"}
-# The package's code travels with the model, and predictors know nothing of Kedro.
+# The code of predictors travels with the model, and they know nothing of Kedro.
 _NEVER_NEEDED = {"augury", "kedro"}
+_TRAVELLING = {"metrics", "predictors", "telemetry"}
+"""Parts of the package that predictors may import, beside its single modules: a store keeps each file by a request."""
 
 # MLflow hands the model over from its code file in a module-level variable.
 _saving = threading.Lock()
@@ -91,8 +94,9 @@ def log_model(
 def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
     """Write a predictor as an MLflow model folder that can be served on its own.
 
-    The folder holds the predictor's files, the code that loads them, a copy of this package, so
-    that the server need not install it, and the versions of the packages that predicting needs.
+    The folder holds the predictor's files, the code that loads them, a copy of what predictors need
+    of this package, so that the server need not install it, and the versions of the packages that
+    predicting needs.
 
     Args:
         predictor: An ``augury.predictors.Predictor``.
@@ -118,7 +122,7 @@ def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
             path=str(folder),
             python_model=str(_PACKAGE / "predictors" / "mlflow_model.py"),
             artifacts={ARTIFACT: str(files)},
-            code_paths=[str(_PACKAGE)],
+            code_paths=[str(_copy_package(Path(scratch)))],
             infer_code_paths=False,
             mlflow_model=description,
             signature=signature,
@@ -130,6 +134,18 @@ def save_model(predictor: Any, folder: Path, description: Any = None) -> None:
             example = (folder / name).read_text(encoding="utf-8")
             strict = json.dumps(json.loads(example, parse_constant=lambda _: None))
             (folder / name).write_text(strict, encoding="utf-8")
+
+
+def _copy_package(folder: Path) -> Path:
+    """Copy what predictors need of this package into a folder; returns the copy."""
+    copied = folder / _PACKAGE.name
+    copied.mkdir()
+    for path in _PACKAGE.iterdir():
+        if path.name in _TRAVELLING:
+            shutil.copytree(path, copied / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif path.is_file():
+            shutil.copy(path, copied)
+    return copied
 
 
 @contextmanager
