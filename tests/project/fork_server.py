@@ -73,7 +73,12 @@ def serves(environment: Mapping[str, str]) -> bool:
 
 
 def run(
-    program: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], given: str = ""
+    program: str,
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    given: str = "",
+    without: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as ``subprocess.run(..., capture_output=True, text=True)`` does.
 
@@ -83,11 +88,13 @@ def run(
         cwd: The folder it runs in.
         environment: All of its variables; :func:`serves` must hold.
         given: What it finds on its standard input.
+        without: Modules that cannot be imported, as if they were not installed.
     """
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         stdin.write(given.encode())
         stdin.seek(0)
         request = {"program": program, "arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+        request["without"] = without
         returncode = _CLIENT.ask(request, [stream.fileno() for stream in (stdin, stdout, stderr)])
         for stream in (stdout, stderr):
             stream.seek(0)
@@ -271,6 +278,9 @@ def _become(request: dict[str, Any], streams: list[int], made: dict[str, str]) -
     os.environ.update(request["environment"])
     for key, value in made.items():
         os.environ.setdefault(key, value)
+    if loaded := sys.modules.keys() & set(request["without"]):
+        sys.exit(f"{', '.join(loaded)} cannot be missing in a fork: loaded before")
+    sys.modules.update(dict.fromkeys(request["without"]))
     random.seed()
     sys.modules["numpy"].random.seed()
     # As the interpreter finds it: the folder of the script, or the current one for `-m`

@@ -1,14 +1,13 @@
 """The commands of the documentation run; mistakes are answered in one line."""
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
 
 from augury.predictors import load_predictor
 
-from workspace import Project, make_project
+from workspace import make_project
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +46,7 @@ def test_training_leaves_model_metrics_and_report(trained_project):
     ids=" ".join,
 )
 def test_every_slice_runs_alone_after_the_earlier_ones(trained_project, tmp_path, arguments):
-
-    copied = Project(shutil.copytree(trained_project.folder, tmp_path / "project"))
+    copied = trained_project.copy(tmp_path / "project", "pdf_memory")
     done = copied.kedro("run", "--env=test", *arguments)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((copied.folder / "data/test/08_reporting/pdf_memory/metrics.json").read_text())
@@ -108,8 +106,7 @@ def test_bad_data_is_refused_before_anything_is_written(project, spoil, expected
 
 
 def test_an_enforced_gate_that_fails_ends_with_its_own_exit_code(trained_project, tmp_path):
-
-    copied = Project(shutil.copytree(trained_project.folder, tmp_path / "project"))
+    copied = trained_project.copy(tmp_path / "project", "pdf_memory")
     gates = copied.folder / "conf" / "test" / "gates.yml"
     (copied.folder / "conf/test/parameters/gates.yml").write_text(
         "pdf_memory: {gates: {enforce: true, mae: {max: 0.001}}}\n"

@@ -27,6 +27,7 @@ def test_what_is_not_installed_is_passed_over():
 @pytest.mark.slow
 def test_a_thread_run_loads_the_libraries_of_its_nodes_before_it_starts(project):
     """Two threads that import scikit-learn for the first time at once may see it half loaded."""
+    (project.folder / "conf/test/tracking.yml").write_text("tracking: {enabled: false}\n")
     code = """
 import sys
 from kedro.framework.project import settings

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 METRICS = "08_reporting/pdf_memory/metrics.json"
 QUICK = (
     "--params=pdf_memory.split.document_share=0.4,pdf_memory.model.folds=3,"
-    "pdf_memory.evaluation.bootstrap_replicates=100"
+    "pdf_memory.model.recipes.physics_trees.n_estimators=120,pdf_memory.evaluation.bootstrap_replicates=100"
 )
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import fork_server
 import pytest
 
 from augury.extras import EXTRAS, missing_extra
@@ -13,6 +14,9 @@ COLLECTION = ("--pipelines=collection", "--namespaces=pdf_memory")
 
 
 def kedro_without(modules, project, *arguments, **environment):
+    variables = project.environment(**environment)
+    if len(modules) == 1 and fork_server.serves(variables):  # some of all extras are loaded there
+        return fork_server.run("kedro", arguments, project.folder, variables, without=modules)
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({modules!r}))
@@ -23,7 +27,7 @@ main()
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=project.folder,
-        env=project.environment(**environment),
+        env=variables,
         capture_output=True,
         text=True,
     )

@@ -11,8 +11,6 @@ import pytest
 from augury.predictors import load_predictor
 from augury.predictors.contract import Predictor, replace_directory
 
-from workspace import Project
-
 pytestmark = pytest.mark.slow
 
 MOMENTS = (0.5, 0.9)
@@ -21,7 +19,7 @@ MOMENTS = (0.5, 0.9)
 
 def test_killing_a_run_leaves_a_model(trained_project, tmp_path):
 
-    project = Project(shutil.copytree(trained_project.folder, tmp_path / "project"))
+    project = trained_project.copy(tmp_path / "project", "pdf_memory")
     model = project.folder / "data/test/06_models/pdf_memory"
     frame = pd.DataFrame(load_predictor(model).example)
     start = time.monotonic()

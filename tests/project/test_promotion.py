@@ -1,12 +1,9 @@
 """Promotion and inference from the command line, on what a training left behind."""
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
-
-from workspace import Project
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +11,7 @@ NEW_ROWS = {"pdf_memory": "jobs", "query_cost": "query_log", "food_waste": "purc
 
 
 def test_promotion_and_inference_after_a_training(trained_project, tmp_path):
-    copied = Project(shutil.copytree(trained_project.folder, tmp_path / "project"))
+    copied = trained_project.copy(tmp_path / "project", *NEW_ROWS)
     raw, lake = copied.folder / "data/01_raw", copied.folder / "data/test"
     for predictor, table in NEW_ROWS.items():
         pd.read_parquet(raw / predictor / f"{table}.parquet").head(50).to_parquet(raw / predictor / "new.parquet")

@@ -35,7 +35,7 @@ def completed(done) -> set[str]:
 
 @pytest.fixture
 def copied(trained_project, tmp_path) -> Project:
-    return Project(shutil.copytree(trained_project.folder, tmp_path / "project"))
+    return trained_project.copy(tmp_path / "project", "query_cost")
 
 
 def test_training_leaves_model_metrics_and_report(trained_project):

@@ -1,5 +1,6 @@
 """Nothing heavy is imported before it is needed."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ HEAVY = {"sklearn", "lightgbm", "xgboost", "torch", "transformers", "pyspark", "
 REGISTRY = "from augury.pipeline_registry import register_pipelines; assert register_pipelines()['training'].nodes"
 
 
+@functools.cache
 def imported_by(code: str, cwd=None) -> set[str]:
     probe = f"{code}\nimport sys, json\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=cwd)
@@ -38,13 +40,10 @@ def test_registry_list_imports_nothing_heavy(project):
     assert not imported_by(command("registry", "list"), project.folder) & HEAVY
 
 
-def test_a_trivial_slice_imports_nothing_heavy(trained_project):
-    arguments = ("run", "--pipelines=feature_engineering", "--namespaces=pdf_memory", "--env=test")
-    assert not imported_by(command(*arguments), trained_project.folder) & HEAVY
-
-
-def test_validating_raw_data_imports_no_model_library_no_spark_and_no_hypothesis(project):
-    arguments = ("run", "--pipelines=data_engineering", "--namespaces=pdf_memory", "--env=test")
+def test_preparing_data_imports_no_model_library_no_spark_and_no_hypothesis(project):
+    """Neither a trivial slice nor the validation of raw data."""
+    pipelines = "--pipelines=data_engineering,feature_engineering"
+    arguments = ("run", pipelines, "--namespaces=pdf_memory", "--env=test")
     imported = imported_by(command(*arguments), project.folder)
     assert "pandera" in imported
     assert not imported & (HEAVY | {"hypothesis", "py4j"})

@@ -93,6 +93,11 @@ class Project:
         }
         return {**inherited, "DO_NOT_TRACK": "1", "JAVA_TOOL_OPTIONS": SHORT_LIVED, **more}
 
+    def copy(self, folder: Path, *predictors: str) -> "Project":
+        """Copy the project with what it has made of some predictors, and nothing of the others."""
+        others = {raw.parts[2] for raw in RAW} - set(predictors)
+        return Project(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*others)))
+
     def files(self) -> set[Path]:
         return {path.relative_to(self.folder) for path in (self.folder / "data").rglob("*") if path.is_file()}
 
