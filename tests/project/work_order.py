@@ -16,12 +16,14 @@ LONGEST = (
     "tests/browser/test_viz.py",
     "tests/tracking/test_serving.py",
     "tests/project/test_environments.py",
-    "tests/project/test_deferred_imports.py",
     "tests/collection/test_query_lab.py",
     "tests/predictors/test_peer_selection.py",
     "tests/predictors/test_contract.py",
+    "tests/tracking/test_hook.py",
+    "tests/tracking/test_kedro_session.py",
     "tests/tracking/test_own_process.py",
     "tests/project/test_query_cost.py",
+    "tests/project/test_extras.py",
     "tests/project/test_kill.py",
 )
 """Groups of more than ten seconds."""
