@@ -38,6 +38,16 @@ def test_with_every_block_as_a_landmark_it_is_ridge_regression_with_the_kernel_o
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_blocks_may_be_taken_in_any_parts(monkeypatch):
+    whole = fitted(landmarks=20)
+    expected = whole.targets(MATRIX)
+    monkeypatch.setattr("augury.predictors.codec_regressors.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("augury.pipelines.model_training.codec_landmarks.ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(fitted(landmarks=20).targets(MATRIX), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(whole.targets(MATRIX), expected, rtol=1e-12)
+    assert whole.targets(MATRIX[:0]).shape == (0, *expected.shape[1:])
+
+
 def test_far_from_every_landmark_it_says_the_mean_by_bytes():
     sizes = RNG.uniform(1e3, 1e5, MANY)
     regressors = fitted(sizes=sizes, width=0.05)

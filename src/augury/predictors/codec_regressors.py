@@ -19,6 +19,8 @@ from augury.predictors.lightgbm_trees import gain_shares, open_booster, sums_of_
 TREES_FILE = "regressors.json"
 NETWORK_FILE = "network.safetensors"
 LANDMARKS_FILE = "landmarks.safetensors"
+ROWS_AT_ONCE = 2_048
+"""Blocks that are compared with all landmarks together, so that memory does not grow with their number."""
 LEAST_US = 0.02
 """Shorter times are taken for this long: below, a clock says nothing, and a logarithm would."""
 SMALLEST_SHARE = 1e-4
@@ -240,7 +242,10 @@ class LandmarkRegressors(CodecRegressors):
         """See :class:`CodecRegressors`; a missing value counts as the mean."""
         tensors = self.tensors
         scaled = scaled_features(matrix, tensors["centre"], tensors["scale"]).astype(np.float64) / tensors["width"]
-        values = similarities(scaled, tensors["landmarks"]) @ tensors["weights"] + tensors["mean"]
+        values = np.empty((len(scaled), len(tensors["mean"])))
+        for start in range(0, len(scaled), ROWS_AT_ONCE):
+            near = similarities(scaled[start : start + ROWS_AT_ONCE], tensors["landmarks"])
+            values[start : start + ROWS_AT_ONCE] = near @ tensors["weights"] + tensors["mean"]
         return np.asarray(values.reshape(len(matrix), self.codecs, len(OUTCOMES)))
 
     def save(self, directory: Path) -> None:

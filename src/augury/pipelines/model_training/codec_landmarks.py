@@ -6,7 +6,13 @@ from pydantic import Field
 
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Floats
-from augury.predictors.codec_regressors import LandmarkRegressors, feature_scales, scaled_features, similarities
+from augury.predictors.codec_regressors import (
+    ROWS_AT_ONCE,
+    LandmarkRegressors,
+    feature_scales,
+    scaled_features,
+    similarities,
+)
 
 JITTER = 1e-8
 """Share of the mean diagonal that keeps the equations solvable where landmarks are equal."""
@@ -44,10 +50,15 @@ def fit_codec_landmarks(
     weights = sizes / sizes.mean()
     flat = targets.reshape(len(targets), -1)
     mean = np.average(flat, axis=0, weights=weights)
-    kernel = similarities(rows, landmarks)
-    weighted = (kernel * weights[:, None]).T
-    system = weighted @ kernel + settings.penalty * len(rows) * similarities(landmarks, landmarks)
+    system = settings.penalty * len(rows) * similarities(landmarks, landmarks)
+    wanted = np.zeros((many, flat.shape[1]))
+    for start in range(0, len(rows), ROWS_AT_ONCE):  # all similarities at once would be eight bytes by row and landmark
+        part = slice(start, start + ROWS_AT_ONCE)
+        kernel = similarities(rows[part], landmarks)
+        weighted = (kernel * weights[part, None]).T
+        system += weighted @ kernel
+        wanted += weighted @ (flat[part] - mean)
     system += JITTER * np.trace(system) / many * np.eye(many)
-    solved = np.linalg.solve(system, weighted @ (flat - mean))
+    solved = np.linalg.solve(system, wanted)
     tensors = {"centre": centre, "scale": scale, "width": width, "landmarks": landmarks, "weights": solved}
     return LandmarkRegressors(tensors | {"mean": mean}, targets.shape[1])
