@@ -54,3 +54,10 @@ def test_slices_stand_in_the_order_of_their_numbers_and_other_comes_last() -> No
     found = sorted(sorted(expected), key=lambda label: slice_place(label, rows.get(label, 5)))
     assert found == expected
     assert slice_place("lz4", 1)[1] == slice_place("4x", 1)[1] == float("inf")
+
+
+def test_labels_without_a_number_may_have_an_order_of_their_own() -> None:
+    expected = ["2 to 3", "head", "tail", "popular", "(other)"]
+    # What is named comes by its place, among the numbers
+    found = sorted(expected[::-1], key=lambda label: slice_place(label, 5, ("a", "b", "c", "head", "tail")))
+    assert found == expected

@@ -1,7 +1,7 @@
 """Reading held-out predictions: every task checks its columns here, with the same messages."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,15 +100,18 @@ _BAND = re.compile(r"(up to |above |)(-?\d+(?:\.\d+)?)(?![\w.])")
 _SIDES = {"up to ": -1, "": 0, "above ": 1}
 
 
-def slice_place(label: str, rows: int) -> tuple[bool, float, int, int, str]:
+def slice_place(label: str, rows: int, named: Sequence[str] = ()) -> tuple[bool, float, int, int, str]:
     """Sort key of a slice: numbers and ranges ascending, else the largest slice first; ``(other)`` comes last.
 
     Args:
         label: One of :func:`slice_labels`, for example ``"16 KiB"``, ``"up to 0.1"``, ``"0.1 to 0.2"``.
         rows: Of the slice.
+        named: Labels without a number that have an order of their own.
     """
     found = _BAND.match(label)
-    number, side = (float(found[2]), _SIDES[found[1]]) if found else (np.inf, 0)
+    if found is None:
+        return label == OTHER, named.index(label) if label in named else np.inf, 0, -rows, label
+    number, side = float(found[2]), _SIDES[found[1]]
     return label == OTHER, number, side, -rows, label
 
 

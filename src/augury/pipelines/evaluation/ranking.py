@@ -17,7 +17,7 @@ from augury.metrics.bootstrap import Floats, Sums, bootstrap_intervals, ends
 from augury.metrics.exposure import exposures, gini, mean_of_lists, popularity_percentiles
 from augury.metrics.metrics_mapping import json_number, with_facts
 from augury.metrics.top_k import FULL, SAMPLED, frame_metrics
-from augury.pipelines.evaluation.holdout import OTHER, numeric_column, require_columns, slice_labels
+from augury.pipelines.evaluation.holdout import OTHER, numeric_column, require_columns, slice_labels, slice_place
 from augury.pipelines.evaluation.ranking_parameters import RankingEvaluation
 
 MODEL = "model"
@@ -25,7 +25,6 @@ RANK_COLUMN = re.compile(rf"(?P<baseline>\w+)_{FULL}_rank")
 ABOVE = "above"
 UNIT = "users"
 _NAMED = ("head", "middle", "tail", "cold")
-_FIRST_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def evaluate_ranking(
@@ -142,7 +141,8 @@ def evaluate_slices(predictions: pd.DataFrame, evaluation: RankingEvaluation, se
     for column in evaluation.slices:
         labels = _labels(predictions[column], evaluation.min_slice_rows)
         sizes = labels.value_counts()
-        for label in sorted(sizes.index, key=lambda label: _place(label, sizes[label])) if len(sizes) > 1 else []:
+        order = sorted(sizes.index, key=lambda label: slice_place(label, sizes[label], _NAMED))
+        for label in order if len(sizes) > 1 else []:
             inside = predictions[labels == label]
             means, intervals = _means(_of_users(inside, evaluation), evaluation, seed)
             row: dict[str, Any] = {
@@ -259,9 +259,3 @@ def _labels(values: pd.Series, smallest: int) -> pd.Series:
     labels = slice_labels(values, smallest)
     merged = values[labels == OTHER]
     return slice_labels(values, 1) if merged.nunique(dropna=False) == 1 else labels
-
-
-def _place(label: str, rows: int) -> tuple[bool, float, int, str]:
-    number = _FIRST_NUMBER.match(label)
-    place = float(number[0]) if number else _NAMED.index(label) if label in _NAMED else np.inf
-    return label == OTHER, place, -rows, label
