@@ -40,12 +40,12 @@ def judge(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     settings = [(max(1, int(share * distinct)), delay) for share in arguments.shares for delay in arguments.delays]
     mixture = MixtureSettings.model_validate(arguments.mixture)
     gate = GateSettings.model_validate(arguments.gate)
-    external, network = None, {}
+    external = None
     if arguments.gru:
         began = time.process_time()
         fit = fit_gru([trace.first(first)], GruSettings(use="on"), arguments.seed)
         external = fit.network.propose
-        network = {"gru": fit.facts | {"cpu_seconds": time.process_time() - began}}
+        facts = facts | {"gru": fit.facts | {"cpu_seconds": time.process_time() - began}}
         mixture = mixture.model_copy(update={"experts": (*mixture.experts, "gru")})
     found = replay(trace, settings, mixture, gate, external)
     static_ranks, static = static_markov(trace, first)
@@ -77,23 +77,19 @@ def judge(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             row[name] = between(histories[capacity, delay][:, MISSES], start, stop)[0] / lru[MISSES] - 1
         rows.append(row)
     best = max((name for name in hits if name != "mixture"), key=lambda name: hits[name][0])
-    return (
-        facts
-        | network
-        | {
-            "trace": trace.name,
-            "accesses": n,
-            "blocks": distinct,
-            "hits": hits,
-            "best_rule": best,
-            "over_best_rule": hits["mixture"][0] - hits[best][0],
-            "mixture_us": found.mixture_seconds / n * 1e6,
-            "gate_us": found.cache_seconds / n / len(settings) * 1e6,
-            "table_mb": found.mixture.memory_bytes / 1e6,
-            "ghost_mb": max(cache.memory_bytes for cache in found.caches.values()) / 1e6,
-            "caches": rows,
-        }
-    )
+    return facts | {
+        "trace": trace.name,
+        "accesses": n,
+        "blocks": distinct,
+        "hits": hits,
+        "best_rule": best,
+        "over_best_rule": hits["mixture"][0] - hits[best][0],
+        "mixture_us": found.mixture_seconds / n * 1e6,
+        "gate_us": found.cache_seconds / n / len(settings) * 1e6,
+        "table_mb": found.mixture.memory_bytes / 1e6,
+        "ghost_mb": max(cache.memory_bytes for cache in found.caches.values()) / 1e6,
+        "caches": rows,
+    }
 
 
 def show(found: dict[str, Any]) -> None:

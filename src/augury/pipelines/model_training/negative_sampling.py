@@ -31,12 +31,11 @@ class NegativeSampler:
         owners = np.repeat(np.arange(len(histories), dtype=np.int64), np.diff(histories.indptr))
         codes = owners * histories.items + histories.indices
         cells = len(histories) * histories.items
+        self._codes = codes if cells > LARGEST_BITMAP else np.empty(0, dtype=np.int64)
         self._bitmap: npt.NDArray[np.uint8] | None = None
-        self._codes = codes
         if cells <= LARGEST_BITMAP:
             self._bitmap = np.zeros(cells // 8 + 1, dtype=np.uint8)
             np.bitwise_or.at(self._bitmap, codes >> 3, _bit(codes))
-            self._codes = codes[:0]
         self._cumulative: npt.NDArray[np.float64] | None = None
         if kind == "popularity":
             counts = np.bincount(histories.indices, minlength=histories.items) ** POPULARITY_EXPONENT

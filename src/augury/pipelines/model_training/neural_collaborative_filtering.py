@@ -168,11 +168,12 @@ def _run(
     import torch
 
     settings, fingerprint = training.settings, training.fingerprint
-    best = first = training.initial_tensors(warm_start)
     found = checkpoints.load(fingerprint)
     state: dict[str, Any] = {"epoch": 0, "step": 0, "best": None, "best_epoch": 0, "seconds": 0.0, "curves": []}
     saved: Mapping[str, Any] = {}
-    if found is not None:
+    if found is None:
+        best = first = training.initial_tensors(warm_start)
+    else:
         state, saved = dict(found.state), found.tensors
         state["curves"] = list(state["curves"])
         first, best = _part(saved, "now"), _part(saved, "best")
