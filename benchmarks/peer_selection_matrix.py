@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from augury.errors import UserError
-from augury.metrics.off_policy import ESTIMATORS, sampling_deviation
+from augury.metrics.off_policy import ESTIMATORS, marginal_weights, sampling_error
 from augury.pipelines.collection.peer_simulation import latency_cube
 from augury.pipelines.data_engineering.peer_fetches import FetchSource, FetchSplit, prepare_fetches
-from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates, target_of
+from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates, same_fetches, target_of
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
 from augury.predictors.peer_replay import compare_policies, new_selector
 from augury.predictors.peer_requests import Requests, requests_of_cube, requests_of_table
@@ -28,6 +28,7 @@ from augury.predictors.peer_selection import SelectorSettings
 
 COLUMNS = {"request": "decision", "ts": "t"}
 EWMA = "ewma_greedy"
+DOUBLY_ROBUST, MARGINAL = "doubly_robust", "marginal_doubly_robust"
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
             requests_of_cube(cube, arguments.candidates, seed, arguments.per_round) for seed in range(arguments.seeds)
         ]
         show(drawn)
-        show_off_policy(drawn[0], cube, arguments.logs, arguments.draws)
+        show_off_policy(drawn, [cube] * len(drawn), arguments.logs, arguments.draws)
     if arguments.simulate:
         print("\nA simulated low-rank network, 490 x 490 x 18, noise 0.016")
         cubes = [latency_cube(490, 490, 18, seed=seed) for seed in range(arguments.seeds)]
@@ -59,7 +60,7 @@ def main() -> None:
             networks = [requests_of_cube(cube, 5, seed, per_round) for seed, cube in enumerate(cubes)]
             print(f"{per_round} request(s) by round and client")
             show(networks)
-        show_off_policy(networks[0], cubes[0], arguments.logs, arguments.draws)
+        show_off_policy(networks, cubes, arguments.logs, arguments.draws)
     if arguments.odd:
         show_odd()
     if arguments.decisions:
@@ -122,40 +123,54 @@ def show_odd() -> None:
     print(pd.DataFrame({name: table["cost_over_oracle"] for name, table in rows.items()}).T.round(3).to_string())
 
 
-def show_off_policy(requests: Requests, cube: Any, logs: int, draws: int) -> None:
-    """Print the errors of off-policy estimates of a selector that learned from the first half of the requests.
+def show_off_policy(drawn: list[Requests], cubes: list[Any], logs: int, draws: int) -> None:
+    """Print the errors of off-policy estimates of selectors that learned from the first half of the requests.
 
     Beside what the drawn logs show stands the root mean square over all logs that could be drawn: with the outcome
-    model that was used; and with one that no log can teach, every pair's mean over all other rounds of the whole cube.
+    models that were used; and with one that no log can teach, every pair's mean over all other rounds of the cube.
     """
-    count = len(requests.client)
-    half = count // 2
-    selector = new_selector(SelectorSettings(epsilon=0.0))
-    selector.learn_requests(requests.part(0, half))
-    later = requests.part(half, min(half + logs, count))
     started = time.process_time()
-    errors = errors_of_estimates(later, selector, PeerJudgement(draws=draws), seed=0)
+    found, floors = [], []
+    for requests, cube in zip(drawn, cubes, strict=True):
+        count = len(requests.client)
+        half = count // 2
+        selector = new_selector(SelectorSettings(epsilon=0.0))
+        selector.learn_requests(requests.part(0, half))
+        later = requests.part(half, min(half + logs, count))
+        found.append(errors_of_estimates(later, selector, PeerJudgement(draws=draws), seed=0))
+        outcome = np.log(later.latency)
+        left = outcome - means_of_other_rounds(cube, later, outcome)
+        target, propensity = target_of(later, selector), 1 / np.diff(later.start)[later.request]
+        weights = {DOUBLY_ROBUST: None, MARGINAL: marginal_weights(target, propensity, same_fetches(later))}
+        floors.append(
+            {name: sampling_error(later.start, target, propensity, left, weight) for name, weight in weights.items()}
+        )
+    errors = pd.concat(found)
     print(
         f"off-policy estimates of the mean log latency, {len(later.client):,} uniformly logged decisions in a row, "
-        f"{draws} logs "
-        f"({time.process_time() - started:.1f} CPU s):"
+        f"{len(drawn)} draws of requests, {draws} logs of each ({time.process_time() - started:.1f} CPU s):"
     )
-    found = errors[list(ESTIMATORS)]
-    table = pd.DataFrame(
-        {
-            "mean_absolute_error": found.abs().mean(),
-            "root_mean_square": np.sqrt((found**2).mean()),
-            "mean_error": found.mean(),
-        }
-    )
-    print(table.round(4).to_string())
-    print(f"doubly robust over all logs, root mean square: {np.sqrt((errors['expected'] ** 2).mean()):.4f}")
-    outcome = np.log(later.latency)
-    others = means_of_other_rounds(cube, later, outcome)
-    if np.isfinite(others).all():
-        propensity = 1 / np.diff(later.start)[later.request]
-        floor = sampling_deviation(later.start, target_of(later, selector), propensity, outcome - others)
-        print(f"the same, if the model knew every pair's mean over all other rounds: {floor:.4f}")
+    print(pd.DataFrame({name: _spread(errors[name]) for name in ESTIMATORS}).T.round(4).to_string())
+    floor = pd.DataFrame(floors)
+    for name in (DOUBLY_ROBUST, MARGINAL):
+        print(
+            f"{name} over all logs, root mean square: {_root_mean_square(errors[f'expected_{name}']):.4f}; if the "
+            f"model knew every pair's mean over all other rounds: {_root_mean_square(floor[name]):.4f}"
+        )
+
+
+def _spread(errors: Any) -> dict[str, float]:
+    """What the errors of an estimate are on average."""
+    return {
+        "mean_absolute_error": errors.abs().mean(),
+        "standard_error_of_that": errors.abs().std() / np.sqrt(len(errors)),
+        "root_mean_square": _root_mean_square(errors),
+        "mean_error": errors.mean(),
+    }
+
+
+def _root_mean_square(values: Any) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 def means_of_other_rounds(cube: Any, requests: Requests, outcome: Any) -> Any:

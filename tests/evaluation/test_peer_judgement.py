@@ -140,6 +140,8 @@ def test_off_policy_estimates_stand_beside_the_truth(mesh):
     metrics = part["metrics"]
     assert abs(metrics["ope_doubly_robust"] - metrics["ope_truth"]) < 0.1
     assert metrics["ope_error_doubly_robust"] < metrics["ope_error_ips"]
+    assert abs(metrics["ope_marginal_doubly_robust"] - metrics["ope_truth"]) < 0.1
+    assert metrics["ope_effective_share"] < metrics["ope_marginal_effective_share"] < 1
     low, high = part["intervals"]["ope_doubly_robust"]
     assert low < metrics["ope_truth"] < high
     assert 0 < metrics["ope_effective_share"] < 1 and not part["warnings"]
@@ -203,10 +205,14 @@ def test_doubly_robust_is_near_the_truth_at_ten_thousand_logs():
     selector = new_selector(SelectorSettings(epsilon=0.0))
     selector.learn_requests(requests.part(0, 6000))
     errors = errors_of_estimates(requests.part(6000, 16_000), selector, PeerJudgement(draws=6), 0)
-    assert set(errors) == {*ESTIMATORS, "expected"}
+    names = ("doubly_robust", "marginal_doubly_robust")
+    assert set(errors) == {*ESTIMATORS, *(f"expected_{name}" for name in names)}
     assert errors["doubly_robust"].abs().mean() < 0.01
     # What all logs would show is what the drawn ones do, up to chance
-    assert 0.4 < np.sqrt((errors["doubly_robust"] ** 2).mean() / (errors["expected"] ** 2).mean()) < 2
+    for name in names:
+        assert 0.4 < np.sqrt((errors[name] ** 2).mean() / (errors[f"expected_{name}"] ** 2).mean()) < 2
+    # A log of as many requests as there are pairs, or more, offers most fetches several times
+    assert (errors["expected_marginal_doubly_robust"] < errors["expected_doubly_robust"]).all()
     assert errors["doubly_robust"].abs().mean() < errors["ips"].abs().mean()
 
 

@@ -15,7 +15,8 @@ from augury.metrics.off_policy import (
     estimate,
     estimated_propensities,
     folds_of,
-    sampling_deviation,
+    marginal_weights,
+    sampling_error,
 )
 
 
@@ -60,6 +61,7 @@ def test_estimates_are_those_of_a_loop_over_decisions():
         "snips": np.sum(weighted) / np.sum(weights),
         "direct": np.mean(direct),
         "doubly_robust": np.mean(robust),
+        "marginal_doubly_robust": np.mean(robust),
     }
     assert found["values"] == pytest.approx(expected)
     assert found["effective_sample_size"] == pytest.approx(np.sum(weights) ** 2 / np.sum(np.square(weights)))
@@ -220,19 +222,90 @@ def test_of_actions_that_the_log_never_shows_the_first_model_says_what_it_says()
     np.testing.assert_array_equal(combined_models(log, never, models, folds_of(40, 4, 0)), models[:, 0])
 
 
-def test_the_sampling_deviation_is_that_of_estimates_over_all_logs():
+def shared(random, decisions=300, offered=3, actions=12):
+    """A uniform log of decisions that offer some of a few actions, and a policy that takes the first by a fixed order.
+
+    The outcomes of an action scatter around its own mean, whatever else was offered.
+    """
+    alike = np.argsort(random.random((decisions, actions)), axis=1)[:, :offered]
+    truth = random.normal(0, 1, actions)[alike] + random.normal(0, 1, alike.shape)
+    target = np.eye(offered)[alike.argmin(axis=1)]
+    propensity = np.full(alike.size, 1 / offered)
+    taken = random.integers(0, offered, decisions)
+    log = log_of([offered] * decisions, taken, truth[np.arange(decisions), taken], propensity)
+    return log, target.ravel(), truth.ravel(), alike.ravel()
+
+
+def test_marginal_weights_are_means_over_the_rows_of_an_action_by_their_propensities():
+    random = np.random.default_rng(0)
+    target, propensity = random.random(30), random.uniform(0.1, 1, 30)
+    alike = random.integers(0, 6, 30)
+    found = marginal_weights(target, propensity, alike)
+    for row in range(30):
+        same = alike == alike[row]
+        weights = target[same] / propensity[same]
+        assert found[row] == pytest.approx(np.average(weights, weights=propensity[same]))
+    np.testing.assert_allclose(marginal_weights(target, propensity, np.arange(30)), target / propensity)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_marginal_weights_keep_their_mean_and_vary_less(seed):
+    log, target, _, alike = shared(np.random.default_rng(seed), 40)
+    found, plain = marginal_weights(target, log.propensity, alike), target / log.propensity
+    assert log.propensity @ found == pytest.approx(log.propensity @ plain)
+    assert log.propensity @ found**2 <= log.propensity @ plain**2 + 1e-9
+
+
+def test_marginal_doubly_robust_is_right_on_average_and_nearer_than_doubly_robust():
+    errors = []
+    for seed in range(200):
+        log, target, truth, alike = shared(np.random.default_rng(seed))
+        values = estimate(log, target, np.full(len(target), 3.0), alike=alike, replicates=0)["values"]
+        expected = (target * truth).sum() / len(log.taken)
+        errors.append({name: value - expected for name, value in values.items()})
+    table = pd.DataFrame(errors)
+    deviation = table.std()
+    assert abs(table["marginal_doubly_robust"].mean()) < 3 * deviation["marginal_doubly_robust"] / np.sqrt(200)
+    assert deviation["marginal_doubly_robust"] < 0.8 * deviation["doubly_robust"]
+
+
+def test_marginal_doubly_robust_is_that_of_a_loop_and_without_labels_the_plain_one():
+    log, target, _, alike = shared(np.random.default_rng(3), 60)
+    model = np.random.default_rng(4).normal(0, 1, len(target))
+    found = estimate(log, target, model, alike=alike, clip=1.5, replicates=50)
+    weights = marginal_weights(target, log.propensity, alike)
+    total = 0.0
+    for number, row in enumerate(log.taken):
+        rows = range(log.start[number], log.start[number + 1])
+        total += sum(target[other] * model[other] for other in rows)
+        total += min(1.5, weights[row]) * (log.outcome[number] - model[row])
+    assert found["values"]["marginal_doubly_robust"] == pytest.approx(total / 60)
+    assert found["effective_sample_size"] < found["marginal_sample_size"] <= 60
+    low, high = found["intervals"]["marginal_doubly_robust"]
+    assert low < found["values"]["marginal_doubly_robust"] < high
+    plain = estimate(log, target, model, replicates=0)
+    assert plain["values"]["marginal_doubly_robust"] == plain["values"]["doubly_robust"]
+    assert plain["marginal_sample_size"] == plain["effective_sample_size"]
+
+
+@pytest.mark.parametrize("marginal", [False, True])
+def test_the_sampling_error_is_that_of_estimates_over_all_logs(marginal):
     random = np.random.default_rng(4)
     truth, model = random.normal(2, 1, (3, 2)), random.normal(2, 1, (3, 2))
     propensity, target = random.dirichlet([2, 2], 3), random.dirichlet([1, 1], 3)
+    alike = np.array([0, 1, 1, 2, 0, 1]) if marginal else np.arange(6)
+    name = "marginal_doubly_robust" if marginal else "doubly_robust"
     expected, chances = [], []
     for taken in np.ndindex(2, 2, 2):
         rows = np.arange(3)
         log = log_of([2] * 3, list(taken), truth[rows, taken], propensity.ravel())
-        found = estimate(log, target.ravel(), model.ravel(), replicates=0)["values"]["doubly_robust"]
+        found = estimate(log, target.ravel(), model.ravel(), alike=alike, replicates=0)["values"][name]
         expected.append(found - (target * truth).sum() / 3)
         chances.append(propensity[rows, taken].prod())
-    assert np.dot(chances, expected) == pytest.approx(0, abs=1e-12)
+    assert marginal or np.dot(chances, expected) == pytest.approx(0, abs=1e-12)
     deviation = np.sqrt(np.dot(chances, np.square(expected)))
     start = np.arange(0, 7, 2)
     left = (truth - model).ravel()
-    assert sampling_deviation(start, target.ravel(), propensity.ravel(), left) == pytest.approx(deviation)
+    weights = marginal_weights(target.ravel(), propensity.ravel(), alike) if marginal else None
+    assert sampling_error(start, target.ravel(), propensity.ravel(), left, weights) == pytest.approx(deviation)

@@ -1,4 +1,4 @@
-"""What a policy would have cost, estimated from the log of another: IPS, SNIPS, direct method and doubly robust.
+"""What a policy would have cost, estimated from the log of another: IPS, SNIPS, direct method, two doubly robust ones.
 
 A log holds, of every decision, the actions there were, the probability with which each was taken (its propensity),
 which one was taken, and its outcome. Of a policy that would have acted otherwise, the log says nothing directly:
@@ -10,8 +10,11 @@ which one was taken, and its outcome. Of a policy that would have acted otherwis
   seen the decision that it judges: :func:`cross_fitted`.
 - **Doubly robust** [3]_ takes the model's predictions and corrects them by the weighted errors on what was taken: right
   on average if the propensities are right or the model is. How far it is off by chance depends on what the model leaves
-  of the outcomes of the judged policy's actions alone (:func:`sampling_deviation`), so models are blended to leave
+  of the outcomes of the judged policy's actions alone (:func:`sampling_error`), so models are blended to leave
   little of those (:func:`combined_models`), after the "more robust doubly robust" estimator [4]_.
+- **Marginal doubly robust** corrects by the errors on all rows of the same action, not only where the policy would have
+  taken it (:func:`marginal_weights`) [5]_. With the same log it varies less; what it asks in return is that the outcome
+  of an action does not depend on the other actions that stood beside it.
 
 Intervals are bootstrap intervals over groups of decisions, such as those of one client.
 
@@ -19,6 +22,8 @@ Intervals are bootstrap intervals over groups of decisions, such as those of one
 .. [2] A. Swaminathan and T. Joachims, "The self-normalized estimator for counterfactual learning", NeurIPS 2015.
 .. [3] M. Dudik, J. Langford, L. Li, "Doubly robust policy evaluation and learning", ICML 2011.
 .. [4] M. Farajtabar, Y. Chow, M. Ghavamzadeh, "More robust doubly robust off-policy evaluation", ICML 2018.
+.. [5] Y. Saito and T. Joachims, "Off-policy evaluation for large action spaces via embeddings", ICML 2022: importance
+   weights averaged over what the outcome does not depend on; here of the errors of an outcome model.
 """
 
 from collections.abc import Callable
@@ -34,7 +39,7 @@ from augury.metrics.bootstrap import Floats, Sums, bootstrap_intervals
 
 Integers = npt.NDArray[np.int64]
 
-ESTIMATORS = ("ips", "snips", "direct", "doubly_robust")
+ESTIMATORS = ("ips", "snips", "direct", "doubly_robust", "marginal_doubly_robust")
 SUM_TOLERANCE = 0.02
 """By how much the propensities of a decision may miss 1: logs keep them rounded."""
 BLEND_STRENGTH = 10.0
@@ -99,6 +104,7 @@ def estimate(
     target: Floats,
     predicted: Floats,
     *,
+    alike: Integers | None = None,
     clip: float | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
@@ -110,6 +116,8 @@ def estimate(
         log: The log.
         target: Probability with which the policy would take each action, shape ``(rows,)``.
         predicted: Outcome of each action by a model that has not seen the decision, shape ``(rows,)``.
+        alike: Label of each action, shape ``(rows,)``: see :func:`marginal_weights`. None: no two rows are the same
+            action, and "marginal doubly robust" is "doubly robust".
         clip: Largest weight; None: weights are not cut.
         replicates: Resamples of groups; 0: no intervals.
         confidence: Coverage of the intervals.
@@ -117,8 +125,9 @@ def estimate(
 
     Returns:
         ``values``: estimator -> mean outcome; ``intervals``; ``effective_sample_size`` ((sum of weights)² / sum of
-        squares); ``n``; ``largest_weight`` before cutting; ``clipped`` (share of decisions); ``mean_weight``, which is
-        1 up to chance if the propensities are right.
+        squares) and ``marginal_sample_size``, the same of the marginal weights; ``n``; ``largest_weight`` before
+        cutting; ``clipped`` (share of decisions); ``mean_weight``, which is 1 up to chance if the propensities are
+        right.
 
     Raises:
         UserError: The propensities cannot be such, or the policy's probabilities do not add up to 1.
@@ -127,36 +136,75 @@ def estimate(
     check_target(log, target)
     raw = target[log.taken] / log.propensity[log.taken]
     weight = raw if clip is None else np.minimum(raw, clip)
+    marginal = weight
+    if alike is not None:
+        marginal = marginal_weights(target, log.propensity, alike)[log.taken]
+        marginal = marginal if clip is None else np.minimum(marginal, clip)
     direct = np.add.reduceat(target * predicted, log.start[:-1])
-    left = weight * (log.outcome - predicted[log.taken])
+    left = log.outcome - predicted[log.taken]
     per_decision = {
         "weight": weight,
         "weighted": weight * log.outcome,
         "direct": direct,
-        "robust": direct + left,
+        "robust": direct + weight * left,
+        "marginal": direct + marginal * left,
     }
     statistics: dict[str, Callable[[Sums], Floats]] = {
         "ips": lambda sums: np.asarray(sums["weighted"] / sums["rows"]),
         "snips": lambda sums: np.asarray(sums["weighted"] / sums["weight"]),
         "direct": lambda sums: np.asarray(sums["direct"] / sums["rows"]),
         "doubly_robust": lambda sums: np.asarray(sums["robust"] / sums["rows"]),
+        "marginal_doubly_robust": lambda sums: np.asarray(sums["marginal"] / sums["rows"]),
     }
     sums = {name: np.array([values.sum()]) for name, values in per_decision.items()}
     sums["rows"] = np.array([float(len(weight))])
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {name: float(statistic(sums)[0]) for name, statistic in statistics.items()}
-    squares = float((weight**2).sum())
     return {
         "values": values,
         "intervals": bootstrap_intervals(
             per_decision, statistics, log.group, replicates=replicates, confidence=confidence, seed=seed
         ),
-        "effective_sample_size": float(weight.sum()) ** 2 / squares if squares else 0.0,
+        "effective_sample_size": _effective_size(weight),
+        "marginal_sample_size": _effective_size(marginal),
         "n": len(weight),
         "largest_weight": float(raw.max()),
         "mean_weight": float(raw.mean()),
         "clipped": 0.0 if clip is None else float((raw > clip).mean()),
     }
+
+
+def _effective_size(weight: Floats) -> float:
+    """How many equally weighted decisions say as much (Kish); 0 where all weights are."""
+    squares = float((weight**2).sum())
+    return float(weight.sum()) ** 2 / squares if squares else 0.0
+
+
+def marginal_weights(target: Floats, propensity: Floats, alike: Integers) -> Floats:
+    """Weight of each action, averaged over all rows of the same action.
+
+    Whether a policy takes an action depends on what else there is; what comes of it often does not. Then the weight of
+    an outcome may be its mean over all decisions that offered the action, by how likely the log had taken it there: of
+    weights that are mostly 0 and sometimes large, one in between. The mean is right, and the variance smaller. An
+    action that is offered once keeps its weight.
+
+    Args:
+        target: Probability with which the judged policy takes each action, shape ``(rows,)``.
+        propensity: Probability with which the logged policy did, shape ``(rows,)``.
+        alike: Label from 0 of each row, shape ``(rows,)``: rows with the same label have the same distribution of
+            outcomes, whatever other actions their decisions offer.
+
+    Returns:
+        Shape ``(rows,)``.
+
+    Examples:
+        An action is offered twice and logged at random one time in two; the policy takes it the first time only:
+
+        >>> marginal_weights(np.array([1.0, 0.0]), np.array([0.5, 0.5]), np.array([0, 0]))
+        array([1., 1.])
+    """
+    shares = np.bincount(alike, weights=target) / np.bincount(alike, weights=propensity)
+    return np.asarray(shares[alike], dtype=np.float64)
 
 
 def check_target(log: Log, target: Floats) -> None:
@@ -241,28 +289,34 @@ def combined_models(log: Log, target: Floats, models: Floats, folds: Integers) -
     return found
 
 
-def sampling_deviation(start: Integers, target: Floats, propensity: Floats, left: Floats) -> float:
-    """Standard deviation of a doubly robust estimate over logs of the same decisions, all outcomes being known.
+def sampling_error(
+    start: Integers, target: Floats, propensity: Floats, left: Floats, weight: Floats | None = None
+) -> float:
+    """Root mean square error of a doubly robust estimate over logs of the same decisions, all outcomes being known.
 
     It is what the draw of the logged actions alone brings: with ``left`` the errors of the best model there could be,
-    no estimate of the kind does better; with ``left`` the outcomes themselves, it is that of IPS.
+    no estimate with these weights does better; with ``left`` the outcomes themselves, it is that of IPS.
 
     Args:
         start: Row of the first action of each decision, shape ``(n + 1,)``.
         target: Probability with which the judged policy takes each action, shape ``(rows,)``.
         propensity: Probability with which the logged policy did.
         left: Outcome less the model's prediction of it.
+        weight: Of each action if it is logged, such as :func:`marginal_weights`; None: ``target / propensity``.
 
     Examples:
         One decision, two actions that were as likely; the judged policy takes the first, whose outcome the model misses
         by 1: the estimate is off by 1 one way or the other.
 
-        >>> sampling_deviation(np.array([0, 2]), np.array([1.0, 0]), np.array([0.5, 0.5]), np.array([1.0, 7.0]))
+        >>> sampling_error(np.array([0, 2]), np.array([1.0, 0]), np.array([0.5, 0.5]), np.array([1.0, 7.0]))
         1.0
     """
-    squares = np.add.reduceat(target**2 / propensity * left**2, start[:-1])
-    means = np.add.reduceat(target * left, start[:-1])
-    return float(np.sqrt((squares - means**2).sum()) / (len(start) - 1))
+    weight = target / propensity if weight is None else weight
+    squares = np.add.reduceat(propensity * (weight * left) ** 2, start[:-1])
+    means = np.add.reduceat(propensity * weight * left, start[:-1])
+    # With weights that are not those of the rows, the expected corrections are not quite what the model misses
+    shift = means.sum() - (target * left).sum()
+    return float(np.sqrt((squares - means**2).sum() + shift**2) / (len(start) - 1))
 
 
 def estimated_propensities(log: Log, score: Floats, smoothing: float = 1.0) -> Floats:

@@ -16,13 +16,15 @@ from augury.metrics.off_policy import (
     estimate,
     estimated_propensities,
     folds_of,
-    sampling_deviation,
+    marginal_weights,
+    sampling_error,
 )
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
 from augury.predictors.peer_requests import Requests, first_smallest, requests_of_table
 from augury.predictors.peer_selection import PeerSelector
 
 DATASET = "peer_selection.features_candidates"
+LOG_FACTS = ("n", "effective_sample_size", "marginal_sample_size", "mean_weight", "largest_weight", "clipped")
 LEAST = 20
 """Decisions that a log must have to be judged by."""
 
@@ -67,6 +69,7 @@ def judge_off_policy(
             if name in found["intervals"]:
                 intervals[f"ope_{name}"] = found["intervals"][name]
         metrics["ope_effective_share"] = found["effective_sample_size"] / found["n"]
+        metrics["ope_marginal_effective_share"] = found["marginal_sample_size"] / found["n"]
         metrics["ope_mean_weight"] = found["mean_weight"]
         truth = _truth(log_requests, predictor) if requests.measured else None
         metrics |= {} if truth is None else {"ope_truth": truth}
@@ -80,9 +83,7 @@ def judge_off_policy(
             }
             for name in ESTIMATORS
         ]
-        tables["The log"] = [
-            {name: found[name] for name in ("n", "effective_sample_size", "mean_weight", "largest_weight", "clipped")}
-        ]
+        tables["The log"] = [{name: found[name] for name in LOG_FACTS}]
     if requests.measured and len(requests.client) >= LEAST:
         errors = errors_of_estimates(requests, predictor, judgement, seed)
         metrics |= {f"ope_error_{name}": float(errors[name].abs().mean()) for name in ESTIMATORS}
@@ -138,6 +139,7 @@ def judge_log(requests: Requests, predictor: PeerSelector, judgement: PeerJudgem
         log,
         target,
         predicted,
+        alike=same_fetches(requests),
         clip=judgement.clip,
         replicates=judgement.bootstrap_replicates,
         confidence=judgement.confidence,
@@ -158,18 +160,24 @@ def errors_of_estimates(
         seed: Of draws and folds.
 
     Returns:
-        One row per log, a column per estimator: estimate - truth, in log latency; and ``expected``: the root mean
-        square of the doubly robust error over all logs that could be drawn, if the outcome model were the same.
+        One row per log, a column per estimator: estimate - truth, in log latency; and ``expected_<estimator>`` of the
+        two doubly robust ones: the root mean square of the error over all logs that could be drawn, if the outcome
+        model were the same and no weight were cut.
     """
     truth = _truth(requests, predictor)
     target, outcome = target_of(requests, predictor), np.log(requests.latency)
+    alike = same_fetches(requests)
     rows = []
     for number in range(judgement.draws):
         drawn = drawn_log(requests, seed + number)
         found = judge_log(drawn, predictor, judgement.model_copy(update={"bootstrap_replicates": 0}), seed + number)
         left = outcome - found["predicted"]
-        expected = sampling_deviation(requests.start, target, drawn.propensity, left)
-        rows.append({name: found["values"][name] - truth for name in ESTIMATORS} | {"expected": expected})
+        weights = {"doubly_robust": None, "marginal_doubly_robust": marginal_weights(target, drawn.propensity, alike)}
+        expected = {
+            f"expected_{name}": sampling_error(requests.start, target, drawn.propensity, left, weight)
+            for name, weight in weights.items()
+        }
+        rows.append({name: found["values"][name] - truth for name in ESTIMATORS} | expected)
     return pd.DataFrame(rows)
 
 
@@ -219,6 +227,16 @@ def log_of(requests: Requests) -> Log:
         propensity=requests.propensity,
         group=np.array(requests.clients, dtype=object)[requests.client],
     )
+
+
+def same_fetches(requests: Requests) -> npt.NDArray[np.int64]:
+    """Label of each candidate, from 0: the same client, peer and load are the same fetch, whoever else was on offer.
+
+    A peer that answers does not know which others might have been asked, and a selector that does not learn on the way
+    scores it by these three alone.
+    """
+    fetches = pd.MultiIndex.from_arrays([requests.client[requests.request], requests.peer, requests.load])
+    return np.asarray(pd.factorize(fetches)[0], dtype=np.int64)
 
 
 def target_of(requests: Requests, predictor: PeerSelector) -> Floats:
