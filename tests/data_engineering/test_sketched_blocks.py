@@ -6,6 +6,7 @@ import pytest
 
 from augury.errors import UserError
 from augury.pipelines.data_engineering.sketched_blocks import BlockSource, BlockSplit, prepare_blocks
+from augury.predictors.sketched_block_columns import OPTIONAL_NUMBERS, OPTIONAL_TEXTS
 from augury.schemas.sketched_blocks import BlockPairs, SketchedBlocks
 
 SPLIT = BlockSplit(holdout_share=0.4)
@@ -35,13 +36,20 @@ def raw_pairs(count=40):
     return pairs.assign(jaccard=0.5, delta_bytes=[number if number % 4 else np.nan for number in range(len(pairs))])
 
 
-def test_every_engine_cleans_alike(frame_engine):
+@pytest.mark.parametrize("optional", [False, True], ids=["required columns", "all columns"])
+def test_every_engine_cleans_alike(frame_engine, optional):
     doubled = pd.concat([raw_blocks(), raw_blocks().head(5).assign(ts=10**9)], ignore_index=True)
-    made = frame_engine.make(doubled), frame_engine.make(raw_pairs())
+    measured = raw_pairs()
+    if optional:
+        absent = {name: 1.0 for name in OPTIONAL_NUMBERS if name not in doubled}
+        absent["previous_bytes"] = doubled["plain_bytes"].astype(float)
+        doubled, measured = doubled.assign(kind="text", **absent), measured.assign(delta_us=2.0)
+        assert {*OPTIONAL_TEXTS, *OPTIONAL_NUMBERS} <= set(doubled)
+    made = frame_engine.make(doubled), frame_engine.make(measured)
     for validator, table in zip((SketchedBlocks, BlockPairs), made, strict=True):
         validator.validate(table)
     blocks, pairs, report = prepare_blocks(*made, BlockSource(), SPLIT, 7)
-    expected_blocks, expected_pairs, expected_report = prepare_blocks(doubled, raw_pairs(), BlockSource(), SPLIT, 7)
+    expected_blocks, expected_pairs, expected_report = prepare_blocks(doubled, measured, BlockSource(), SPLIT, 7)
     pd.testing.assert_frame_equal(blocks, expected_blocks)
     pd.testing.assert_frame_equal(pairs, expected_pairs)
     assert report == expected_report

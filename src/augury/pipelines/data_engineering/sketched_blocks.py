@@ -89,7 +89,9 @@ def _blocks(read: Any, source: BlockSource) -> Any:
         for name in (*sb.OPTIONAL_TEXTS, *sb.OPTIONAL_NUMBERS)
         if name not in present
     }
-    blocks = read.with_columns(**missing).select(
+    # Without expressions `with_columns` refuses a lazy frame
+    filled = read.with_columns(**missing) if missing else read
+    blocks = filled.select(
         nw.col(sb.BLOCK, *sb.OPTIONAL_TEXTS, sb.SKETCH).cast(nw.String),
         nw.col(sb.TS, sb.SIZE).cast(nw.Int64),
         nw.col(sb.PLAIN_BYTES, *sb.OPTIONAL_NUMBERS).cast(nw.Float64),
