@@ -15,10 +15,14 @@ from augury.errors import UserError
 from augury.predictors.block_statistics import SIZE
 from augury.predictors.codec_costs import OUTCOMES, Floats
 from augury.predictors.lightgbm_trees import gain_shares, open_booster, sums_of_leaves
+from augury.predictors.tensor_files import read_tensors, write_tensors
 
 TREES_FILE = "regressors.json"
 NETWORK_FILE = "network.safetensors"
 LANDMARKS_FILE = "landmarks.safetensors"
+NETWORK_TENSORS = ("centre", "scale", "target_centre", "target_scale")
+"""Beside a weight and a bias for each layer."""
+LANDMARK_TENSORS = ("centre", "scale", "landmarks", "width", "weights", "mean")
 ROWS_AT_ONCE = 2_048
 """Blocks that are compared with all landmarks together, so that memory does not grow with their number."""
 LEAST_US = 0.02
@@ -207,14 +211,12 @@ class NetworkRegressors(CodecRegressors):
 
     def save(self, directory: Path) -> None:
         """See :class:`CodecRegressors`."""
-        from safetensors.numpy import save_file
-
-        save_file(self.tensors, directory / NETWORK_FILE)
+        write_tensors(directory / NETWORK_FILE, self.tensors)
 
     @classmethod
     def load(cls, directory: Path, layout: CodecLayout) -> Self:
         """See :class:`CodecRegressors`."""
-        return cls(_tensors_of(directory / NETWORK_FILE), len(layout.predicted))
+        return cls(read_tensors(directory / NETWORK_FILE, NETWORK_TENSORS), len(layout.predicted))
 
 
 class LandmarkRegressors(CodecRegressors):
@@ -250,24 +252,12 @@ class LandmarkRegressors(CodecRegressors):
 
     def save(self, directory: Path) -> None:
         """See :class:`CodecRegressors`."""
-        from safetensors.numpy import save_file
-
-        save_file({name: np.ascontiguousarray(each) for name, each in self.tensors.items()}, directory / LANDMARKS_FILE)
+        write_tensors(directory / LANDMARKS_FILE, self.tensors)
 
     @classmethod
     def load(cls, directory: Path, layout: CodecLayout) -> Self:
         """See :class:`CodecRegressors`."""
-        return cls(_tensors_of(directory / LANDMARKS_FILE), len(layout.predicted))
-
-
-def _tensors_of(path: Path) -> dict[str, npt.NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"'{path}' is damaged: {error}.") from None
+        return cls(read_tensors(directory / LANDMARKS_FILE, LANDMARK_TENSORS), len(layout.predicted))
 
 
 def similarities(rows: Floats, landmarks: Floats) -> Floats:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from augury.errors import UserError
+from augury.predictors.tensor_files import read_tensors, write_tensors
 from augury.predictors.text_encoder import (
     TOKENIZER_FILE,
     TextFeatures,
@@ -145,8 +145,6 @@ class EncoderScorer(TokenScorer):
             export_bin: Write the encoder's weights as ``pytorch_model.bin`` too, for old readers. That file is a
                 pickle; :meth:`load` never reads it.
         """
-        from safetensors.numpy import save_file
-
         directory.mkdir(parents=True, exist_ok=True)
         numbers = dict(enumerate(self.layout.codes))
         self.encoder.config.update(
@@ -158,7 +156,7 @@ class EncoderScorer(TokenScorer):
         )
         with without_bars():
             self.encoder.save_pretrained(directory)
-        save_file({"weight": self.weight, "bias": self.bias}, directory / HEAD_FILE)
+        write_tensors(directory / HEAD_FILE, {"weight": self.weight, "bias": self.bias})
         _write_json(directory / LAYOUT_FILE, self.layout._asdict())
         self._save_tokenizer(directory)
         if export_bin:
@@ -201,16 +199,9 @@ class EncoderScorer(TokenScorer):
             FileNotFoundError: A file is missing.
             UserError: A file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         tokenizer, layout = read_layout(directory)
-        try:
-            head = load_file(directory / HEAD_FILE)
-            weight, bias = head["weight"], head["bias"]
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"'{directory / HEAD_FILE}' is damaged: {error}") from None
-        return cls(load_encoder(directory), weight, bias, tokenizer, layout, device)
+        head = read_tensors(directory / HEAD_FILE, ("weight", "bias"))
+        return cls(load_encoder(directory), head["weight"], head["bias"], tokenizer, layout, device)
 
     def export_onnx(self, directory: Path) -> None:
         """Write the scorer of one window as ONNX: ``input_ids``, ``attention_mask`` (b, T) -> ``logits`` (b, L).

@@ -7,12 +7,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from augury.errors import UserError
+from augury.predictors.tensor_files import read_tensors, write_tensors
 
 Array = npt.NDArray[Any]
 PROPOSED = 8
 """Proposals after each access."""
 AT_ONCE = 4_096
+WEIGHTS = ("embedding", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "output", "output_bias")
 
 
 class GruProposals:
@@ -57,9 +58,7 @@ class GruProposals:
 
     def save(self, path: Path) -> None:
         """Write the weights."""
-        from safetensors.numpy import save
-
-        path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in self.tensors.items()}))
+        write_tensors(path, self.tensors)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -68,13 +67,7 @@ class GruProposals:
         Raises:
             UserError: The file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return cls({name: np.array(value) for name, value in load_file(path).items()})
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"'{path}' is damaged: {error}") from None
+        return cls(read_tensors(path, ("vocabulary", *WEIGHTS)))
 
 
 class OnlineGru:

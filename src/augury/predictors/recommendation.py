@@ -16,6 +16,7 @@ from augury.predictors.content_map import ContentMap
 from augury.predictors.contract import ColumnSpec, Metadata, Predictor
 from augury.predictors.recommender_onnx import PairGraph, compare_graph
 from augury.predictors.recommender_scorers import SCORERS, FactorScorer, Mixture, Scorer
+from augury.predictors.tensor_files import read_tensors, write_tensors
 from augury.predictors.user_histories import Histories
 
 SPECIFICATION_FILE = "recommender.json"
@@ -371,8 +372,6 @@ class Recommender(Predictor):
         return list(zip(self.item_ids[chosen].tolist(), candidates[chosen].tolist(), strict=True))
 
     def _save(self, directory: Path) -> None:
-        from safetensors.numpy import save
-
         specification = RecommenderSpecification(
             members=tuple(
                 MemberSpecification(kind=member.kind, weight=weight, settings=member.settings())
@@ -404,8 +403,7 @@ class Recommender(Predictor):
         if self.content is not None:
             files[CONTENT_FILE] = {"weights": self.content.weights}
         for name, tensors in files.items():
-            table = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-            (directory / name).write_bytes(save(table))
+            write_tensors(directory / name, tensors)
         for kind, graph in self.graphs.items():
             (directory / f"{kind}.onnx").write_bytes(graph)
 
@@ -420,10 +418,11 @@ class Recommender(Predictor):
         except ValueError as error:  # of JSON, of UTF-8, of pydantic
             raise UserError(f"'{directory / name}' is damaged: {error}") from None
         members_of = read_tensors(directory / MEMBERS_FILE)
-        tables = read_tensors(directory / HISTORIES_FILE)
+        tables = read_tensors(directory / HISTORIES_FILE, ("indptr", "indices", "weights", "ages", "popularity"))
         content = None
         if specification.encoder is not None:
-            content = ContentMap(specification.encoder, read_tensors(directory / CONTENT_FILE)["weights"])
+            tensors = read_tensors(directory / CONTENT_FILE, ("weights",))
+            content = ContentMap(specification.encoder, tensors["weights"])
         members: list[Scorer] = []
         for member in specification.members:
             if member.kind not in SCORERS:
@@ -458,22 +457,6 @@ def factor_member(mixture: Mixture) -> FactorScorer:
         if isinstance(member, FactorScorer):
             return member
     raise UserError("New items are scored by their factors; the recommender has no member 'ials' that has any.")
-
-
-def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read a file of tensors.
-
-    Raises:
-        UserError: It is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        # Copies of their own: the file's offsets need not fit what vector instructions like
-        return {name: np.array(value) for name, value in load_file(path).items()}
-    except SafetensorError as error:
-        raise UserError(f"'{path}' is damaged: {error}") from None
 
 
 def _check_k(k: int) -> None:

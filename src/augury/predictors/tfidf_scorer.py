@@ -16,6 +16,7 @@ from pydantic import Field
 
 from augury.errors import UserError
 from augury.parameters import Parameters
+from augury.predictors.tensor_files import read_tensors, write_tensors
 
 ARRAYS_FILE = "tfidf.safetensors"
 TERMS_FILE = "tfidf.json"
@@ -201,10 +202,7 @@ class TfidfScorer:
 
     def save(self, directory: Path) -> None:
         """Write two files into a directory."""
-        from safetensors.numpy import save_file
-
-        arrays = {operand: getattr(self, operand) for operand in _OPERANDS}
-        save_file(arrays, Path(directory) / ARRAYS_FILE)
+        write_tensors(Path(directory) / ARRAYS_FILE, {operand: getattr(self, operand) for operand in _OPERANDS})
         content = {"settings": self.settings.model_dump(mode="json"), "terms": self.terms}
         text = json.dumps(content, ensure_ascii=False, indent=None)
         (Path(directory) / TERMS_FILE).write_text(text + "\n", encoding="utf-8")
@@ -217,16 +215,11 @@ class TfidfScorer:
             UserError: A file is damaged.
             FileNotFoundError: A file is missing.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        name = TERMS_FILE
+        path = Path(directory) / TERMS_FILE
         try:
-            content = json.loads((Path(directory) / name).read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
             settings, terms = TermSettings.model_validate(content["settings"]), content["terms"]
-            name = ARRAYS_FILE
-            arrays = load_file(Path(directory) / name)
-            idf, weights, intercept = (arrays[operand] for operand in _OPERANDS)
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise UserError(f"'{Path(directory) / name}' is damaged: {error}") from None
-        return cls(settings, terms, idf, weights, intercept)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"'{path}' is damaged: {error}") from None
+        arrays = read_tensors(Path(directory) / ARRAYS_FILE, _OPERANDS)
+        return cls(settings, terms, *(arrays[operand] for operand in _OPERANDS))

@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from augury.checkpointing import Checkpoints, NoCheckpoints, fingerprint_of
 from augury.pipelines.model_training.prefetch_models import GruSettings
-from augury.predictors.gru_proposals import GruProposals, codes_of
+from augury.predictors.gru_proposals import WEIGHTS, GruProposals, codes_of
 from augury.predictors.prefetch_replay import Trace
 
 COLUMNS = ["step", "epoch", "name", "value", "seconds"]
-WEIGHTS = ("embedding", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "output", "output_bias")
 
 
 class GruFit(NamedTuple):
