@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
 
+from augury.curve_table import CURVES, curve_table
 from augury.errors import UserError
 from augury.predictors.contract import replace_directory
-
-COLUMNS = {"step": "int64", "epoch": "float64", "name": "object", "value": "float64", "seconds": "float64"}
-"""Columns of a table of curves."""
 
 SCALE = ["step", "seconds", "epoch"]
 _EPOCH = "epoch"
@@ -59,9 +57,9 @@ class TensorBoardCurvesDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the curves in the place of those of an earlier training."""
-        missing = [name for name in COLUMNS if name not in data.columns]
+        missing = [name for name in CURVES if name not in data.columns]
         if missing:
-            raise UserError(f"A table of curves needs the columns {', '.join(COLUMNS)}; '{missing[0]}' is missing.")
+            raise UserError(f"A table of curves needs the columns {', '.join(CURVES)}; '{missing[0]}' is missing.")
         if self._protocol == "file":
             target = Path(self._path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,4 +122,4 @@ def _read(folder: Path) -> pd.DataFrame:
         if tag != _EPOCH
         for event in events.Scalars(tag)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return curve_table(rows)

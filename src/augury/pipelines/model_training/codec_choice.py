@@ -8,13 +8,14 @@ import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint, grouped_folds
 from augury.pipelines.model_training.codec_folds import fold_report
 from augury.pipelines.model_training.codec_gating import GateSearch, learn_gates
 from augury.pipelines.model_training.codec_landmarks import CodecLandmarks, fit_codec_landmarks
-from augury.pipelines.model_training.codec_network import CodecNetwork, empty_curves, fit_codec_network
+from augury.pipelines.model_training.codec_network import CodecNetwork, fit_codec_network
 from augury.pipelines.model_training.codec_trees import CodecTrees, fit_codec_trees
 from augury.pipelines.model_training.inline_tree import InlineTree, fit_inline_tree
 from augury.predictors import DataFacts, Metadata
@@ -201,7 +202,7 @@ def fit_regressors(
         )
     else:
         trees = fit_codec_trees(blocks.matrix, targets, blocks.sizes, layout.predicted, model.trees, seed)
-        first, curves, facts = trees, empty_curves(), {"importances": trees.importances(layout.features)}
+        first, curves, facts = trees, curve_table(), {"importances": trees.importances(layout.features)}
     if model.landmarks is None:
         return (first,), curves, facts
     second = fit_codec_landmarks(blocks.matrix, targets, blocks.sizes, model.landmarks, seed)

@@ -13,12 +13,11 @@ import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
+from augury.curve_table import curve_table
 from augury.parameters import Parameters
 from augury.predictors.codec_costs import Floats
 from augury.predictors.codec_regressors import NetworkRegressors, feature_scales, scaled_features
 from augury.predictors.torch_device import DeviceName, Precision, autocast_dtype, choose_device, computing
-
-CURVES = {"step": "int64", "epoch": "float64", "name": "object", "value": "float64", "seconds": "float64"}
 
 
 class CodecNetwork(Parameters):
@@ -40,11 +39,6 @@ class CodecNetwork(Parameters):
     )
     device: DeviceName = Field(default="auto", description="auto: a GPU where there is one")
     precision: Precision = Field(default="auto", description="auto: bfloat16 where the hardware is faster with it")
-
-
-def empty_curves() -> pd.DataFrame:
-    """The curves of a model that is fitted in one go."""
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVES.items()})
 
 
 def fit_codec_network(
@@ -139,7 +133,7 @@ def _train(
             break
     facts = {"epochs": epoch, "best_epoch": best_epoch, "validation_loss": best_loss, "device": device.type,
              "precision": "float32" if dtype is None else str(dtype).removeprefix("torch.")}  # fmt: skip
-    return best, pd.DataFrame(points, columns=list(CURVES)).astype(CURVES), facts
+    return best, curve_table(points), facts
 
 
 def _perceptron(features: int, network: CodecNetwork, outputs: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from augury import engines
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.parameters import with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint
@@ -34,7 +35,6 @@ TASK = "ranking: implicit top-k recommendation"
 TRAIN, VALIDATION = "train", "validation"
 EXAMPLES = 3
 CONTENT_ENCODER = "minilm"
-CURVES = {"step": "int64", "epoch": "float64", "name": "object", "value": "float64", "seconds": "float64"}
 
 logger = logging.getLogger(__name__)
 
@@ -297,9 +297,7 @@ def _curves(members: Mapping[str, Member]) -> pd.DataFrame:
         for kind, member in _neural(members).items()
         if member.curves is not None
     ]
-    if parts:
-        return pd.concat(parts, ignore_index=True)
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in CURVES.items()})
+    return pd.concat(parts, ignore_index=True) if parts else curve_table()
 
 
 def _neural(members: Mapping[str, Member]) -> dict[str, Member]:

@@ -11,11 +11,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from augury.checkpointing import Checkpoints, NoCheckpoints, fingerprint_of
+from augury.curve_table import curve_table
 from augury.pipelines.model_training.prefetch_models import GruSettings
 from augury.predictors.gru_proposals import WEIGHTS, GruProposals, codes_of
 from augury.predictors.prefetch_replay import Trace
-
-COLUMNS = ["step", "epoch", "name", "value", "seconds"]
 
 
 class GruFit(NamedTuple):
@@ -90,7 +89,6 @@ def fit_gru(traces: list[Trace], settings: GruSettings, seed: int, checkpoints: 
             bar.update()
             bar.set_postfix(validation_loss=f"{worth:.4f}", hit_at_1=f"{hit:.3f}")
     network = GruProposals({name: value.numpy() for name, value in best.items()} | {"vocabulary": vocabulary})
-    curves = pd.DataFrame(state["curves"], columns=COLUMNS)
     facts = {
         "epochs": state["epoch"],
         "best_epoch": state["best_epoch"],
@@ -99,7 +97,7 @@ def fit_gru(traces: list[Trace], settings: GruSettings, seed: int, checkpoints: 
         "validation_loss": state["best"],
         "validation_hit_at_1": state["hit"],
     }
-    return GruFit(network, curves, facts)
+    return GruFit(network, curve_table(state["curves"]), facts)
 
 
 def _initial(vocabulary: int, settings: GruSettings, seed: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from augury.checkpointing import Checkpoints, fingerprint_of
+from augury.curve_table import curve_table
 from augury.pipelines.model_training.fused_adam import FusedAdam
 from augury.pipelines.model_training.ncf_network import initial_tensors, pair_logits
 from augury.pipelines.model_training.negative_sampling import NegativeSampler
@@ -48,10 +49,7 @@ class NeuralFit(NamedTuple):
     @property
     def curves(self) -> "pd.DataFrame":
         """The points as a table."""
-        import pandas as pd  # the training itself needs no tables, and runs in less memory without them
-
-        table = pd.DataFrame(self.points, columns=["step", "epoch", "name", "value", "seconds"])
-        return table.astype({"step": "int64", "epoch": "float64", "value": "float64", "seconds": "float64"})
+        return curve_table(self.points)
 
 
 def fit_network(

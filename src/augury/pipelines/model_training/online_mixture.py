@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.parameters import with_tuned, with_values
 from augury.pipelines.model_training.boosted_trees import fingerprint
@@ -25,7 +26,6 @@ from augury.predictors.prefetch_replay import Trace, between, replay, traces_of
 PREDICTOR = "prefetch"
 TRAIN = "train"
 MIXTURE = RANKED.index("mixture")
-CURVES = {"step": "int64", "epoch": "float64", "name": "object", "value": "float64", "seconds": "float64"}
 EXAMPLES = 3
 
 
@@ -114,8 +114,7 @@ def train_prefetcher(
     )
     predictor = Prefetcher(metadata, online, chosen.gate, objects, network)
     predictor.example = _example(predictor, folds[0][0])
-    parts = [part for part in (curves, _block_curves(judged)) if len(part)]
-    curves = pd.concat(parts, ignore_index=True).astype(CURVES)
+    curves = pd.concat([curves, _block_curves(judged)], ignore_index=True)
     return (
         predictor,
         curves,
@@ -218,7 +217,7 @@ def _train_network(
 ) -> tuple[GruProposals | None, pd.DataFrame, dict[str, Any]]:
     """A GRU, if it is asked for and, with ``auto``, earns its weight."""
     if model.gru.use == "off":
-        return None, pd.DataFrame(columns=list(CURVES)), {"use": "off", "kept": False}
+        return None, curve_table(), {"use": "off", "kept": False}
     # Judged by the last block in time, which neither its weights nor its early stopping see
     early = [(trace.first(int(bounds[-2])), bounds[:-1]) for trace, bounds in folds]
     fit = fit_gru([trace for trace, _ in early], model.gru, seed, checkpoints)
@@ -243,12 +242,11 @@ def _origin(report_data: dict[str, Any], table: pd.DataFrame) -> dict[str, int]:
 
 def _block_curves(judged: Judged) -> pd.DataFrame:
     parts = {"mixture_hit_at_1": judged.hits, "saved_misses": judged.saving}
-    rows = [
-        (number + 1, float(number + 1), name, float(value), 0.0)
+    return curve_table(
+        (number + 1, number + 1, name, value, 0)
         for name, values in parts.items()
         for number, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows, columns=list(CURVES))
+    )
 
 
 def _fold_facts(judged: Judged) -> dict[str, Any]:

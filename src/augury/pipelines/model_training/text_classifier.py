@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from augury.checkpointing import Checkpoints
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.parameters import with_tuned
 from augury.pipelines.model_training.text_decisions import choose_calibration, choose_weights, probabilities_of
 from augury.pipelines.model_training.text_members import FittedMember, TrainingTexts, fit_member
 from augury.pipelines.model_training.text_models import AnyTextModel, BlendModel, Source, TextModel, members_of
 from augury.pipelines.model_training.text_rows import TRAIN, VALIDATION, TextRows, text_rows
-from augury.pipelines.model_training.transformer_training import CURVE_COLUMNS
 from augury.predictors import DataFacts, Metadata
 from augury.predictors.encoder_scorer import EncoderScorer
 from augury.predictors.label_calibration import LabelCalibration
@@ -131,7 +131,7 @@ def train_taxonomy(
         {name: _published(fit.model, chosen) for name, fit in fitted.items()},
         example=[{TEXT: text[:500]} for text in train.text[:EXAMPLES]],
     )
-    curves = next((fit.curves for fit in fitted.values() if fit.curves is not None), None)
+    curves = next((fit.curves for fit in fitted.values() if fit.curves is not None), curve_table())
     facts = fitted["transformer"].facts if "transformer" in fitted else {}
     report = {
         "kind": chosen.kind,
@@ -157,7 +157,7 @@ def train_taxonomy(
         "Trained '%s' on %d texts with %d codes; thresholds '%s' from '%s'.",
         chosen.kind, len(train.text), len(codes), thresholds.kind, source,
     )  # fmt: skip
-    return predictor, _curves(curves), report
+    return predictor, curves, report
 
 
 def threshold_source(model: AnyTextModel, validation: int) -> Source:
@@ -268,10 +268,3 @@ def _origin(features_texts: pd.DataFrame, report_data: Mapping[str, Any]) -> dic
     if isinstance(said, Mapping) and all(isinstance(count, int) for count in said.values()):
         return {str(name): int(count) for name, count in said.items()}
     return {"unknown": len(train)}
-
-
-def _curves(curves: pd.DataFrame | None) -> pd.DataFrame:
-    if curves is not None:
-        return curves
-    kinds = {name: "object" if kind == "str" else kind for name, kind in CURVE_COLUMNS.items()}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

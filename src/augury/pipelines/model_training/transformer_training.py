@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from augury.checkpointing import Checkpoint, Checkpoints, fingerprint_of
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.pipelines.model_training.encoder_stack import EncoderStack
 from augury.pipelines.model_training.global_threshold import best_micro_f1, micro_f1_at
@@ -35,7 +36,6 @@ __all__ = ["FittedTransformer", "apply_confidence", "fit_transformer"]
 Validation = tuple[Sequence[Tokens], npt.NDArray[np.bool_]]
 
 CURVE_POINTS = 50
-CURVE_COLUMNS = {"step": "int64", "epoch": "float64", "name": "str", "value": "float64", "seconds": "float64"}
 
 _BETAS = (0.9, 0.999)
 _MEBIBYTE = 2**20
@@ -416,10 +416,7 @@ class _Training:
             "resumed_at_step": self.resumed_at,
             "validation": self.best_validation,
         }
-        curves = pd.DataFrame(self.curves, columns=list(CURVE_COLUMNS)).astype(
-            {name: kind for name, kind in CURVE_COLUMNS.items() if kind != "str"}
-        )
-        return FittedTransformer(scorer, curves, facts)
+        return FittedTransformer(scorer, curve_table(self.curves), facts)
 
 
 def _optimizer(trained: Mapping[str, Any], settings: TransformerSettings) -> Any:
