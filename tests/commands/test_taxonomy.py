@@ -34,7 +34,7 @@ class StagedClassifier:
 @pytest.fixture
 def ask(monkeypatch):
     """A function that runs the command in this process with a staged predictor."""
-    monkeypatch.setattr(taxonomy.TextClassifier, "load", lambda model: StagedClassifier())
+    monkeypatch.setattr(taxonomy.TextClassifier, "load", lambda model, predictor: StagedClassifier())
 
     def run(*arguments: str, given: str | bytes | None = None):
         command = ["predict", "taxonomy", *arguments]
@@ -154,7 +154,7 @@ def test_a_kind_of_file_that_cannot_be_written_is_refused_before_anything_is_don
 
 def test_a_folder_without_a_predictor_is_named(tmp_path):
     command = ["predict", "taxonomy", "--model", str(tmp_path)]
-    with pytest.raises(UserError, match="holds no trained predictor"):
+    with pytest.raises(UserError, match=r"holds no trained predictor .*--namespaces=taxonomy$"):
         CliRunner().invoke(cli, command, input="data", catch_exceptions=False)
 
 

@@ -150,10 +150,10 @@ def test_anything_else_is_refused(tmp_path, data):
 def test_what_is_not_there_is_said_in_one_clear_message(tmp_path, prepare):
     prepare(tmp_path / "model")
     with pytest.raises(DatasetError) as caught:
-        PredictorDataset(filepath=str(tmp_path / "model")).load()
+        PredictorDataset(filepath=str(tmp_path / "model"), predictor="prefetch").load()
     message = str(caught.value)
     assert "holds no trained predictor" in message
-    assert "kedro run" in message
+    assert "kedro run --pipelines=training --namespaces=prefetch" in message
     assert "Traceback" not in message
     assert len(message.splitlines()) <= 4
 

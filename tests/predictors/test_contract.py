@@ -201,6 +201,7 @@ def test_metadata_can_be_read_without_the_model(physics, tmp_path):
     assert read_metadata(tmp_path) == physics.metadata
 
 
-def test_a_folder_of_the_catalog_without_a_model_is_told_how_to_get_one(tmp_path):
-    with pytest.raises(UserError, match=r"--namespaces=query_cost$"):
-        load_predictor(tmp_path / "06_models" / "query_cost")
+@pytest.mark.parametrize(("predictor", "named"), [("query_cost", "query_cost"), (None, "<predictor>")])
+def test_a_folder_without_a_model_tells_how_to_train_the_one_that_was_asked_for(predictor, named, tmp_path):
+    with pytest.raises(UserError, match=rf"--namespaces={named}$"):
+        load_predictor(tmp_path / "06_models" / "pdf_memory", predictor)

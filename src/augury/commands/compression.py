@@ -45,7 +45,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Choose a codec for every block of some files, and say what it will cost."""
-    predictor = load_predictor(model)
+    predictor = load_predictor(model, "compression")
     if not isinstance(predictor, CodecChooser):
         raise UserError(f"'{model}' holds a predictor of family '{predictor.metadata.family}', no chooser of codecs.")
     strange = [name for name in predictor.specification.layout.numbers if name not in STATISTICS]

@@ -68,7 +68,7 @@ def command(
 
 
 def _settings(model: Path) -> Any:
-    return NearDuplicateIndex.load(model).settings
+    return NearDuplicateIndex.load(model, "deduplication").settings
 
 
 def _files(given: Sequence[Path]) -> Iterator[Path]:

@@ -38,7 +38,7 @@ def command(file: str, operating_point: str | None, model: Path, as_json: bool) 
     items = _read(file)
     if not len(items):
         raise UserError(f"There is no item in {_name(file)}.")
-    predictor = WastePredictor.load(model)
+    predictor = WastePredictor.load(model, "food_waste")
     point = operating_point or predictor.specification.operating_point
     if point not in predictor.operating_points:
         raise UserError(

@@ -60,7 +60,7 @@ def command(
         if any(value is not None for value in given.values()):
             raise UserError("Give a file of states or one state by options, not both.")
         table = _read(states)
-    answers = GossipTuner.load(model).predict(table)
+    answers = GossipTuner.load(model, "gossip_tuning").predict(table)
     if out is not None:
         _write(pd.concat([table.drop(columns=list(answers), errors="ignore"), answers], axis=1), out)
         click.echo(f"{len(answers):,} choices are in '{out}'.")

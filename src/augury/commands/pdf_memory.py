@@ -35,7 +35,7 @@ def command(files: tuple[Path, ...], dpi: float | None, operation: str, model: P
     """Predict the peak memory of PDF jobs: the likely value, safe upper bounds, and the reasons."""
     if operation == "render" and dpi is None:
         raise UserError("A rendering needs its resolution, for example --dpi 150.")
-    predictor = load_predictor(model)
+    predictor = load_predictor(model, "pdf_memory")
     if not isinstance(predictor, BoundedRegression):
         raise UserError(f"'{model}' holds a predictor of family '{predictor.metadata.family}', not of PDF memory.")
     jobs = scan_pdfs(files)

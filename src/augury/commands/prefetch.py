@@ -46,7 +46,7 @@ def command(
     own, facts = trace_of(table, trace.stem, 0, warm_up)
     mixture, gate, external = MixtureSettings(), GateSettings(), None
     if not plain:
-        predictor = Prefetcher.load(model)
+        predictor = Prefetcher.load(model, "prefetch")
         mixture, gate = predictor.mixture.settings, predictor.gate
         external = None if predictor.network is None else predictor.network.propose
     distinct = len(np.unique(own.blocks))

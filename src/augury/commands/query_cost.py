@@ -56,7 +56,7 @@ def command(
     statements = split_statements(_read(file, name))
     if not statements:
         raise UserError(f"There is no statement in {name}.")
-    predictor = QueryCostPredictor.load(model)
+    predictor = QueryCostPredictor.load(model, "query_cost")
     router = QueryRouter(predictor, RoutingSettings(operating_point=operating_point), predictor.heavy_templates())
     session = {columns.USER: user, columns.CATALOG: catalog, columns.SCHEMA: schema, columns.SOURCE: source}
     for number, statement in enumerate(statements, start=1):

@@ -68,7 +68,7 @@ def command(
         raise UserError("--include-seen goes with USERS or --all-users.")
     if new_item is not None and (allow is not None or deny is not None):
         raise UserError("--allow and --deny do not go with --new-item.")
-    recommender = Recommender.load(model)
+    recommender = Recommender.load(model, "recommendation")
     allowed, denied = _items(allow), _items(deny) or []
     if new_item is not None:
         answer = answer_new_item(recommender, new_item, k)

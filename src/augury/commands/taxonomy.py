@@ -49,7 +49,7 @@ def command(
         raise UserError(f"'{out}' cannot be written: its name has to end with {', '.join(WRITTEN)}.")
     single = file == "-" or Path(file).suffix.lower() not in TABLES
     texts = _read_text(file) if single else _read_table(file)
-    predictor = TextClassifier.load(model)
+    predictor = TextClassifier.load(model, "taxonomy")
     found = answers(predictor, texts, limit, threshold)
     if out is not None:
         _write(found, out)

@@ -16,7 +16,7 @@ from kedro.io.core import (
 )
 
 from augury.predictors import Predictor, load_predictor
-from augury.predictors.contract import METADATA_FILE, recover
+from augury.predictors.contract import METADATA_FILE, recover, untrained
 
 POINTER = "CURRENT"
 """On an object store, the file that names the generation in force: the only object that is ever overwritten."""
@@ -35,12 +35,14 @@ class PredictorDataset(AbstractVersionedDataset[Predictor, Predictor]):
             pdf_memory.predictor:
               type: augury.datasets.predictor_dataset.PredictorDataset
               filepath: data/06_models/pdf_memory
+              predictor: pdf_memory
     """
 
     def __init__(
         self,
         *,
         filepath: str,
+        predictor: str | None = None,
         version: Version | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
@@ -50,12 +52,14 @@ class PredictorDataset(AbstractVersionedDataset[Predictor, Predictor]):
 
         Args:
             filepath: Directory, or URL of a folder (``s3://bucket/...``).
+            predictor: Whose it is; where there is none yet, the error says how to train that one.
             version: Kedro's version, if the entry is versioned.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
             metadata: Free; used by kedro-viz for the layer.
         """
         protocol, path = get_protocol_and_path(filepath, version)
+        self._predictor = predictor
         self._protocol = protocol
         self._fs = fsspec.filesystem(protocol, **deepcopy(credentials or {}), **deepcopy(fs_args or {}))
         self.metadata = metadata
@@ -70,14 +74,14 @@ class PredictorDataset(AbstractVersionedDataset[Predictor, Predictor]):
         """Load the predictor; executes no code from the directory."""
         path = get_filepath_str(self._get_load_path(), self._protocol)
         if self._protocol == "file":
-            return load_predictor(path)
+            return load_predictor(path, self._predictor)
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "predictor"
             generation = self._current(path)
             if generation is None:
-                raise DatasetError(f"'{path}' holds no trained predictor ({POINTER} is missing). Train one first.")
+                raise untrained(path, POINTER, self._predictor)
             self._fs.get(f"{path}/{generation}/", f"{target}/", recursive=True)
-            return load_predictor(target)
+            return load_predictor(target, self._predictor)
 
     def save(self, data: Predictor) -> None:
         """Save a predictor."""

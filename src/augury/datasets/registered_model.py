@@ -51,7 +51,7 @@ class RegisteredModelDataset(RegistryUser, AbstractDataset[NoReturn, PredictorVe
         """
         self._predictor = predictor
         self._alias = alias
-        self._local = None if filepath is None else PredictorDataset(filepath=filepath)
+        self._local = None if filepath is None else PredictorDataset(filepath=filepath, predictor=predictor)
         self._filepath = filepath
         self.metadata = metadata
 
@@ -71,7 +71,7 @@ class RegisteredModelDataset(RegistryUser, AbstractDataset[NoReturn, PredictorVe
         with tempfile.TemporaryDirectory() as folder:
             files = registry.download(version, Path(folder))
             try:
-                predictor = load_predictor(files)
+                predictor = load_predictor(files, self._predictor)
             except UserError as error:
                 problem = str(error).replace(str(files), f"{registry.name}/{version.number}")
         logger.info("%s: version %s (%s)", registry.name, version.number, self._alias)

@@ -168,11 +168,12 @@ class Predictor(ABC):
             shutil.rmtree(staging, ignore_errors=True)
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, predictor: str | None = None) -> Self:
         """Read a predictor that :meth:`save` wrote; executes no code from the directory.
 
         Args:
             directory: What was given to :meth:`save`.
+            predictor: Whose it should be; where there is none, the error says how to train that one.
 
         Returns:
             A predictor whose predictions equal the saved one's bit for bit.
@@ -181,18 +182,18 @@ class Predictor(ABC):
             UserError: The directory holds no complete and undamaged predictor, or one of another family.
         """
         directory = recover(Path(directory))
-        metadata = read_metadata(directory)
+        metadata = read_metadata(directory, predictor)
         _check_files(directory)
         if metadata.family != cls.family:
             raise UserError(f"'{directory}' holds a predictor of family '{metadata.family}', not '{cls.family}'.")
         try:
-            predictor = cls._load(directory, metadata)
+            loaded = cls._load(directory, metadata)
         except FileNotFoundError as error:
             raise UserError(f"'{directory}' holds no complete predictor: {error.filename} is missing.") from None
         example = directory / EXAMPLE_FILE
         if example.exists():
-            predictor.example = json.loads(example.read_text(encoding="utf-8"))
-        return predictor
+            loaded.example = json.loads(example.read_text(encoding="utf-8"))
+        return loaded
 
     @abstractmethod
     def _predict(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -208,11 +209,12 @@ class Predictor(ABC):
         """Read the model's files."""
 
 
-def load_predictor(directory: Path | str) -> Predictor:
+def load_predictor(directory: Path | str, predictor: str | None = None) -> Predictor:
     """Load a predictor of any family.
 
     Args:
         directory: A directory that :meth:`Predictor.save` wrote.
+        predictor: See :meth:`Predictor.load`.
 
     Returns:
         The predictor.
@@ -221,7 +223,7 @@ def load_predictor(directory: Path | str) -> Predictor:
         UserError: There is no complete predictor, or its family is unknown to this version.
     """
     directory = recover(Path(directory))
-    metadata = read_metadata(directory)
+    metadata = read_metadata(directory, predictor)
     if metadata.family not in REGISTRY:
         raise UserError(
             f"'{directory}' holds a predictor of the unknown family '{metadata.family}'. "
@@ -232,8 +234,12 @@ def load_predictor(directory: Path | str) -> Predictor:
     return predictor_class.load(directory)
 
 
-def read_metadata(directory: Path) -> Metadata:
+def read_metadata(directory: Path, predictor: str | None = None) -> Metadata:
     """Read a predictor's metadata without its model.
+
+    Args:
+        directory: What was given to :meth:`Predictor.save`.
+        predictor: See :meth:`Predictor.load`.
 
     Raises:
         UserError: The file is missing or broken.
@@ -242,14 +248,23 @@ def read_metadata(directory: Path) -> Metadata:
     try:
         return Metadata.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        # A folder of the catalog is named after its predictor
-        name = path.parent.name if path.parent.parent.name == "06_models" else "pdf_memory"
-        raise UserError(
-            f"'{directory}' holds no trained predictor ({METADATA_FILE} is missing). "
-            f"Train one first, for example: kedro run --pipelines=training --namespaces={name}"
-        ) from None
+        raise untrained(directory, METADATA_FILE, predictor) from None
     except ValueError as error:  # of JSON, of UTF-8, of pydantic
         raise UserError(f"'{path}' is not the metadata of a predictor: {error}") from None
+
+
+def untrained(directory: Path | str, missing: str, predictor: str | None) -> UserError:
+    """What to tell where there is no predictor yet.
+
+    Args:
+        directory: Where it should be.
+        missing: The file that every predictor has.
+        predictor: Whose it should be, as far as it is known.
+    """
+    return UserError(
+        f"'{directory}' holds no trained predictor ({missing} is missing). "
+        f"Train one first: kedro run --pipelines=training --namespaces={predictor or '<predictor>'}"
+    )
 
 
 def _files(directory: Path) -> list[Path]:

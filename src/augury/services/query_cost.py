@@ -26,7 +26,7 @@ from augury.services.web.server import address_of, listen, run
 def command(model: Path, file: Path | None, host: str | None, port: int | None) -> None:
     """Route queries for Trino Gateway (rulesType EXTERNAL)."""
     settings = read_settings(file, host=host, port=port)
-    predictor = QueryCostPredictor.load(model)
+    predictor = QueryCostPredictor.load(model, "query_cost")
     router = QueryRouter(predictor, settings.routing, predictor.heavy_templates())
     application = create_application(
         router, settings, model_facts(predictor, router), heaviness(predictor, settings.learning)

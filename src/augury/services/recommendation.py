@@ -23,7 +23,7 @@ from augury.services.web.server import address_of, listen, run
 def command(model: Path, host: str, port: int) -> None:
     """Answer GET /v1/users/{id}/recommendations?k= and POST /v1/recommendations."""
     limits = RequestLimits()
-    application = create_application(Recommender.load(model), limits)
+    application = create_application(Recommender.load(model, "recommendation"), limits)
     with listen(host, port) as listener:
         # To the standard output, so that whoever started it with port 0 finds the port
         click.echo(f"Recommending at {address_of(listener)}/v1; stop with Ctrl-C.")

@@ -25,7 +25,7 @@ from augury.services.web.server import address_of, listen, run
 def command(model: Path, file: Path | None, host: str | None, port: int | None, backend: str | None) -> None:
     """Suggest codes for texts over HTTP: POST /v1/projects/taxonomy/suggest, as Annif."""
     settings = read_settings(file, host=host, port=port, backend=backend)
-    predictor = TextClassifier.load(model)
+    predictor = TextClassifier.load(model, "taxonomy")
     facts = model_facts(predictor)
     application = create_application(predictor, settings, facts)
     with listen(settings.host, settings.port) as listener:
