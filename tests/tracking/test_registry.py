@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 
 from augury.errors import GateFailure, UserError
 from augury.predictors import load_predictor
-from augury.tracking.registration import gate_verdict, judgement_tags, model_digest, origin_tags
+from augury.tracking.registration import gate_summary, gate_verdict, judgement_tags, model_digest, origin_tags
 from augury.tracking.registry import ChampionChanged, ModelRegistry, RegistryAddress
 from augury.tracking.settings import TrackingSettings, read_settings
 
@@ -61,18 +61,23 @@ def test_the_newest_version_is_the_challenger(project: Any, training: Pipeline) 
     assert registry.aliases() == {"champion": "1", "challenger": "2"}
 
 
-def test_a_failed_gate_is_registered_as_such(project: Any, training: Pipeline, make_pipeline: MakePipeline) -> None:
+def test_a_failed_gate_is_registered_as_such_and_told(
+    project: Any, training: Pipeline, make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture
+) -> None:
     def judge(_: Any) -> Any:
         rows = [
-            {"metric": "mae", "passed": False},
-            {"metric": "r2", "passed": True},
-            {"metric": "auc", "passed": False},
+            {"metric": "mae", "value": 9.0, "lower": 8.5, "upper": 9.25, "rule": "<= 2", "passed": False},
+            {"metric": "r2", "value": 0.9, "rule": ">= 0.8", "passed": True},
+            {"metric": "auc", "value": None, "rule": ">= 0.7", "passed": False},
         ]
         return {"mae": 9.0}, rows, {}, ""
 
-    project.run(make_pipeline("pdf_memory", evaluate=judge))
+    with caplog.at_level("INFO"):
+        project.run(make_pipeline("pdf_memory", evaluate=judge))
     (version,) = open_registry(project.folder).versions()
     assert (version.tags["augury.gates"], version.tags["augury.failed_gates"]) == ("failed", "mae, auc")
+    told = "gates: failed: mae 9, 8.5 to 9.25 (must be <= 2); auc without a value (must be >= 0.7)"
+    assert told in caplog.text
 
 
 def test_a_model_that_nobody_judged_says_so(project: Any, training: Pipeline) -> None:
@@ -175,6 +180,13 @@ def test_a_digest_tells_models_apart(doubling: ModuleType) -> None:
 )
 def test_the_verdict_of_all_gates(rows: Any, verdict: str) -> None:
     assert gate_verdict(rows) == verdict
+
+
+def test_gates_in_one_line() -> None:
+    unsure = {"metric": "b", "value": 0.1, "rule": ">= 0 on lower bound", "passed": False, "verdict": "inconclusive"}
+    assert gate_summary(None) == "not judged"
+    assert gate_summary([{"metric": "a", "passed": True}]) == "passed"
+    assert gate_summary([unsure]) == "inconclusive: b 0.1 (inconclusive, must be >= 0 on lower bound)"
 
 
 def test_metrics_limited_by_a_gate_become_tags() -> None:

@@ -87,5 +87,32 @@ def gate_verdict(rows: Iterable[Mapping[str, Any]] | None) -> GateVerdict:
     return "inconclusive" if missed else "passed"
 
 
+def gate_summary(rows: Iterable[Mapping[str, Any]] | None) -> str:
+    """Sum up the rows of ``report_gates`` in one line.
+
+    Args:
+        rows: See :func:`gate_verdict`.
+
+    Returns:
+        The verdict, and of each gate that was not passed its name, value, interval and rule.
+
+    Examples:
+        >>> gate_summary([{"metric": "r2", "value": 0.851, "rule": ">= 0.88", "passed": False}])
+        'failed: r2 0.851 (must be >= 0.88)'
+    """
+    known = None if rows is None else list(rows)
+    missed = [_told(row) for row in known or [] if not _passed(row)]
+    verdict = gate_verdict(known).replace("_", " ")
+    return f"{verdict}: {'; '.join(missed)}" if missed else verdict
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    value, lower, upper = row.get("value"), row.get("lower"), row.get("upper")
+    shown = "without a value" if value is None else f"{value:.4g}"
+    interval = "" if lower is None or upper is None else f", {lower:.4g} to {upper:.4g}"
+    unsure = "inconclusive, " if row.get("verdict") == "inconclusive" else ""
+    return f"{row.get('metric')} {shown}{interval} ({unsure}must be {row.get('rule')})"
+
+
 def _passed(row: Mapping[str, Any]) -> bool:
     return bool(row.get("passed"))

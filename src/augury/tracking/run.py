@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from augury.predictors.predictor_version import GATES_TAG
 from augury.tracking.flattening import LONGEST_KEY, flat_key, flat_metrics
-from augury.tracking.registration import DIGEST_TAG, judgement_tags, model_digest, origin_tags
+from augury.tracking.registration import DIGEST_TAG, gate_summary, judgement_tags, model_digest, origin_tags
 from augury.tracking.registry import ModelRegistry
 from augury.tracking.settings import one_line, redact
 
@@ -177,15 +176,15 @@ class TrackedRun:
         """Make the model that was trained a version; of one that was judged only, renew the version's tags."""
         if self._facts is None:
             return
-        tags = judgement_tags(self._judged.get(GATES), self._judged.get(METRICS))
+        gates = self._judged.get(GATES)
+        tags, summary = judgement_tags(gates, self._judged.get(METRICS)), gate_summary(gates)
         if self._model_id is not None:
             tags = origin_tags(self._facts) | tags
             version = registry.register(self._model_id, self.run_id, tags)
-            logger.info("%s: version %s is the challenger; gates: %s", registry.name, version.number, tags[GATES_TAG])
+            logger.info("%s: version %s is the challenger; gates: %s", registry.name, version.number, summary)
         elif tags and (known := registry.find(DIGEST_TAG, model_digest(self._facts))) is not None:
             registry.tag(known.number, tags)
-            verdict = tags.get(GATES_TAG, "not judged")
-            logger.info("%s: version %s was judged; gates: %s", registry.name, known.number, verdict)
+            logger.info("%s: version %s was judged; gates: %s", registry.name, known.number, summary)
 
     def _record_report(self, dataset: str, data: Any) -> None:
         if dataset == REPORT:
