@@ -8,10 +8,9 @@ import click
 import numpy as np
 
 from augury.errors import UserError
-from augury.predictors.access_blocks import BlockNames
-from augury.predictors.access_state import RANKED
+from augury.predictors.access_state import CANDIDATES, RANKED
 from augury.predictors.cache_state import ISSUED, MISSES, USED
-from augury.predictors.plain_traces import trace_of
+from augury.predictors.plain_traces import GivenBlocks, trace_of
 from augury.predictors.prefetch import DEFAULT_K, Prefetcher
 from augury.predictors.prefetch_replay import replay
 from augury.predictors.prefetch_settings import GateSettings, MixtureSettings
@@ -58,8 +57,9 @@ def command(
     ranks = found.ranks[first:]
     totals = found.totals[capacity, delay]
     used, lru = (totals[-1] - totals[first - 1] if first else totals[-1]).astype(float)
-    names = BlockNames(table["object"].astype(str).unique().tolist() if "block" not in table else [])
-    suggestions = found.mixture.next_blocks(int(own.sessions[-1]), k)
+    given = GivenBlocks(table, own, facts["permuted"])
+    likely = found.mixture.next_blocks(int(own.sessions[-1]), CANDIDATES)
+    suggestions = [{"block": text, "chance": chance} for block, chance in likely if (text := given.text(block))]
     answer: dict[str, Any] = {
         "trace": trace.stem,
         "accesses": len(own.blocks),
@@ -74,7 +74,7 @@ def command(
         "precision": used[USED] / max(used[ISSUED], 1),
         "prefetching": found.policies[capacity, delay] > 0,
         "decision_us": found.mixture_seconds / len(own.blocks) * 1e6,
-        "next": [{"block": names.text(block), "chance": chance} for block, chance in suggestions],
+        "next": suggestions[:k],
     }
     click.echo(json.dumps(answer) if as_json else "\n".join(_lines(answer)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from augury.errors import UserError
-from augury.predictors.access_blocks import block_numbers, numbered_by_appearance, permuted, unit_of
+from augury.predictors.access_blocks import BlockNames, block_numbers, numbered_by_appearance, permuted, unit_of
 from augury.predictors.access_columns import refuse_fractions
 from augury.predictors.prefetch_replay import Trace
 
@@ -54,10 +54,34 @@ def trace_of(table: pd.DataFrame, name: str, seed: int, first_share: float = 0.3
     return Trace(name, blocks, sessions, spans), {"permuted": leak, "bytes_per_id": unit}
 
 
+class GivenBlocks:
+    """Says blocks of a plain trace as its table does: ids that were permuted, and those above the signed numbers."""
+
+    def __init__(self, table: pd.DataFrame, trace: Trace, permuted: bool) -> None:
+        """Take what :func:`trace_of` was given, and what it made of that."""
+        self._names = None if "block" in table else BlockNames(table["object"].astype(str).unique().tolist())
+        self._modulus = 2**64 if self._names is None and _unsigned(table["block"]) else 0
+        self._given = dict(zip(trace.blocks.tolist(), table["block"].tolist(), strict=True)) if permuted else None
+
+    def text(self, block: int) -> str | None:
+        """The block in text; None for the neighbour of a permuted id, which is no block of the trace."""
+        if self._names is not None:
+            return self._names.text(block)
+        if self._given is not None:
+            return str(int(self._given[block])) if block in self._given else None
+        return str(block % self._modulus if self._modulus else block)
+
+
+def _unsigned(values: pd.Series) -> bool:
+    return values.dtype.kind == "u"
+
+
 def _whole(values: pd.Series, where: str) -> Any:
-    """int64 of a column of whole numbers."""
+    """int64 of a column of whole numbers; the upper half of unsigned ones becomes negative, neighbours stay such."""
     missing = values.isna()
     if missing.any():
         raise UserError(f"{where} must not be missing; {int(missing.sum()):,} of {len(values):,} rows are.")
     refuse_fractions(values, where)
+    if _unsigned(values):
+        return values.to_numpy(np.uint64).view(np.int64)
     return values.astype("Int64").to_numpy(np.int64)
