@@ -187,6 +187,15 @@ def test_plots_are_embedded_as_data(page: str) -> None:
     assert trees[0]["data"][0]["type"] == "scatter"
 
 
+def test_a_plot_with_nothing_in_it_gets_no_place() -> None:
+    empty = plot_style.new_figure("Learning curve", "there is no curve")
+    found = Page(render(plots={"Curves": empty, "Importances": plot_importances({"x": 1.0})}))
+    assert len(found.all("figure")) == 1
+    assert "Importances" in found.text
+    assert "Curves" not in found.text
+    assert not Page(render(plots={"Curves": empty})).scripts
+
+
 def test_the_page_is_made_for_phones_and_the_dark(page: str) -> None:
     (viewport,) = [box for box in Page(page).all("meta") if box.get("name") == "viewport"]
     assert viewport["content"] == "width=device-width, initial-scale=1"

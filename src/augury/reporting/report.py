@@ -100,7 +100,7 @@ def render_page(content: Mapping[str, Any], plots: dict[str, Any]) -> str:
 
     Args:
         content: What :func:`report_content` returned.
-        plots: Title -> plotly figure, in the order of the page.
+        plots: Title -> plotly figure, in the order of the page; one without anything drawn in it is left out.
 
     Returns:
         A self-contained HTML page: styles, scripts and plotly.js are within it, nothing is loaded.
@@ -109,14 +109,15 @@ def render_page(content: Mapping[str, Any], plots: dict[str, Any]) -> str:
     """
     import jinja2
 
+    drawn = [plot for plot in (_plot(name, figure) for name, figure in plots.items()) if plot is not None]
     script = _resource("report_script.js")
-    scripts = [_plotly_js(), script] if plots else []
+    scripts = [_plotly_js(), script] if drawn else []
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_resource("report_template.html")).render(
         **content,
-        plots=[_plot(name, figure) for name, figure in plots.items()],
+        plots=drawn,
         script_hashes=" ".join(f"'sha256-{_sha256(text)}'" for text in scripts) or "'none'",
         scripts=scripts,
     )
@@ -300,15 +301,17 @@ def _details(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"title": title, "entries": entries} for title, entries in sections if entries]
 
 
-def _plot(title: str, figure: Any) -> dict[str, str]:
-    """Take a figure apart: the page writes its title and note, which then wrap on a phone."""
+def _plot(title: str, figure: Any) -> dict[str, str] | None:
+    """Take a figure apart: the page writes its title and note, which then wrap on a phone; None for an empty one."""
     tree = json.loads(figure.to_json() if hasattr(figure, "to_json") else json.dumps(figure))
+    if not tree.get("data"):
+        return None
     layout = tree.setdefault("layout", {})
     heading = layout.pop("title", None) or {}
     note = heading.get("subtitle") or {} if isinstance(heading, dict) else {}
     # A finger that moves over the plot scrolls the page.
     layout |= {"dragmode": False, "margin": {**(layout.get("margin") or {}), "t": 16}}
-    content = json.dumps({"data": tree.get("data", []), "layout": layout}, ensure_ascii=True)
+    content = json.dumps({"data": tree["data"], "layout": layout}, ensure_ascii=True)
     for character in "<>&":
         content = content.replace(character, f"\\u{ord(character):04x}")
     return {
