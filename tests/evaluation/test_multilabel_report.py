@@ -74,6 +74,19 @@ def test_the_pairs_of_the_reliability_plot_are_all_pairs(judged):
     assert true == matrix(judged.predictions["codes"]).sum()
 
 
+def test_every_point_of_the_reliability_plot_is_within_its_axes(judged):
+    figure = drawn(plots.plot_reliability(judged.predictions, FEATURES_CODES, EVALUATION))
+    (points,) = (trace for trace in figure["data"] if trace.get("mode") == "markers")
+    for axis in ("x", "y"):
+        low, high = figure["layout"][f"{axis}axis"]["range"]
+        assert low <= min(points[axis]) <= max(points[axis]) <= high
+    texts = [text.split("observed ")[1].rstrip("%") for text in points["text"]]
+    shares = np.array(texts, dtype=float) / 100
+    between = (shares > 0) & (shares < 1)
+    expected = np.log(shares[between] / (1 - shares[between]))
+    np.testing.assert_allclose(np.array(points["y"])[between], expected, atol=0.01)
+
+
 def test_the_marker_of_the_curve_is_what_is_assigned(judged):
     figure = drawn(plots.plot_precision_recall(judged.predictions, FEATURES_CODES, EVALUATION))
     markers = {trace["name"]: trace for trace in figure["data"] if trace["mode"] == "markers"}

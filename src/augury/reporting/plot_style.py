@@ -15,6 +15,8 @@ COLOURS = ["#2C85C7", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 MUTED = "#8C8C8C"
 GRID = "rgba(128,128,128,0.25)"
 INK = "#3d434b"
+PERCENT = "~%"
+"""Format of ticks: as many decimals as it takes to tell them apart, so that no two say the same."""
 SAMPLE_SEED = 20_240_229
 MOST_POINTS = 1_500
 # Ticks of an axis of log-odds: a phone has room for six
@@ -169,7 +171,7 @@ def plot_importances(importances: dict[str, float], most: int = 15) -> Any:
         height=120 + 24 * max(len(top), 4),
         xaxis={
             "title": {"text": "share of the total"},
-            "tickformat": ".0%",
+            "tickformat": PERCENT,
             "nticks": 3,
             "tickangle": 0,
         },

@@ -27,6 +27,7 @@ from augury.pipelines.evaluation.binary_parameters import BinaryEvaluation
 from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
+    PERCENT,
     legend_below,
     literal,
     new_figure,
@@ -69,8 +70,8 @@ def plot_roc(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: Binar
         evaluation,
         curve,
         ("fpr", "recall"),
-        xaxis={"title": {"text": "false positive rate"}, "tickformat": ".0%", "range": [-0.02, 1.02]},
-        yaxis={"title": {"text": "recall"}, "tickformat": ".0%", "range": [-0.02, 1.02]},
+        xaxis={"title": {"text": "false positive rate"}, "tickformat": PERCENT, "range": [-0.02, 1.02]},
+        yaxis={"title": {"text": "recall"}, "tickformat": PERCENT, "range": [-0.02, 1.02]},
     )
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": MUTED, "dash": "dot", "width": 1})
     return figure
@@ -98,8 +99,8 @@ def plot_precision_recall(predictions: pd.DataFrame, facts: dict[str, Any], eval
         evaluation,
         curve,
         ("recall", "precision"),
-        xaxis={"title": {"text": "recall"}, "tickformat": ".0%", "range": [-0.02, 1.02]},
-        yaxis={"title": {"text": "precision"}, "tickformat": ".0%", "range": [-0.02, 1.04]},
+        xaxis={"title": {"text": "recall"}, "tickformat": PERCENT, "range": [-0.02, 1.02]},
+        yaxis={"title": {"text": "precision"}, "tickformat": PERCENT, "range": [-0.02, 1.04]},
     )
 
 
@@ -134,7 +135,7 @@ def plot_routing(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: B
             "tickangle": 0,
             "range": [math.log10(max(lowest, 1e-4)), 0.05],
         },
-        yaxis={"title": {"text": "recall"}, "tickformat": ".0%", "range": [-0.02, 1.04]},
+        yaxis={"title": {"text": "recall"}, "tickformat": PERCENT, "range": [-0.02, 1.04]},
     )
 
 
@@ -476,10 +477,10 @@ def plot_periods(predictions: pd.DataFrame, facts: dict[str, Any], evaluation: B
         f"{what} at {literal(point)}; {len(found)} {unit}s, the number of positives differs",
         height=460,
         xaxis={"anchor": "y2", "type": "date", "nticks": 5, "tickformat": "%d %b"},
-        yaxis={"domain": [0.46, 1], "title": {"text": "share"}, "tickformat": ".0%"},
+        yaxis={"domain": [0.46, 1], "title": {"text": "share"}, "tickformat": PERCENT},
         yaxis2={"domain": [0, 0.36], "title": {"text": "cost"}, "rangemode": "tozero"}
         if costs
-        else {"domain": [0, 0.36], "title": {"text": literal(evaluation.positive_class)}, "tickformat": ".0%"},
+        else {"domain": [0, 0.36], "title": {"text": literal(evaluation.positive_class)}, "tickformat": PERCENT},
     )
     texts = [f"{row['n']:,} rows, {row['positives']:,} {literal(evaluation.positive_class)}" for row in found]
     panels = [("ROC-AUC", "roc_auc", "y"), ("recall", "recall", "y")]
@@ -603,7 +604,7 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: BinaryEvaluation) -> A
         f"{100 * evaluation.confidence:g} % intervals; recall at {literal(evaluation.operating_point)}{some}",
         height=height,
         legend=legend_below(height),
-        xaxis={"title": {"text": "share"}, "tickformat": ".0%"},
+        xaxis={"title": {"text": "share"}, "tickformat": PERCENT},
         yaxis={
             "range": [len(rows) - 0.4, -0.6],
             "tickvals": list(range(len(rows))),

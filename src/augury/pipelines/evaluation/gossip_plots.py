@@ -9,7 +9,7 @@ from augury import engines
 from augury.pipelines.evaluation.gossip_costs import GossipJudgement
 from augury.predictors.gossip_outcomes import JUDGED, outcomes_on_grid
 from augury.predictors.gossip_tuning import GossipTuner
-from augury.reporting.plot_style import COLOURS, MUTED, legend_below, new_figure
+from augury.reporting.plot_style import COLOURS, MUTED, PERCENT, legend_below, new_figure
 
 
 def plot_surface(
@@ -139,7 +139,7 @@ def plot_learning(report_folds: dict[str, Any]) -> Any:
         height=400,
         legend=legend_below(400),
         xaxis={"title": {"text": "logged rounds"}, "type": "log", "tickvals": [row["rounds"] for row in rows]},
-        yaxis={"title": {"text": "share"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "share"}, "tickformat": PERCENT},
     )
     names = {"regret": "regret", "saving_over_best_fixed": "saved over best fixed", "coverage_share": "states at floor"}
     for index, (name, label) in enumerate(names.items()):

@@ -12,11 +12,12 @@ from augury.metrics.ranking import Bools, Codes
 from augury.pipelines.evaluation.multilabel import MODEL
 from augury.pipelines.evaluation.multilabel_holdout import MultilabelHoldout, read_holdout
 from augury.pipelines.evaluation.multilabel_parameters import MultilabelEvaluation
-from augury.reporting.plot_style import COLOURS, MUTED, legend_below, literal, new_figure, odds_axis
+from augury.reporting.plot_style import COLOURS, MUTED, PERCENT, legend_below, literal, new_figure, odds_axis
 
 CURVE_POINTS = 300
 BINS = 14
 SMALLEST_BIN = 20
+OBSERVED = ("observed", "lower", "upper")
 SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "star"]
 DASHES = ["solid", "dash", "dot", "dashdot"]
 
@@ -44,6 +45,9 @@ def plot_reliability(predictions: pd.DataFrame, features_codes: pd.DataFrame, ev
     points = [_point(actual, flat, groups, bins == code, evaluation.confidence) for code in range(int(bins.max()) + 1)]
     odds = log_odds(flat)
     across = odds_axis("probability of a code", float(odds.min()), float(odds.max()))
+    shares = np.array([point[name] for point in points for name in OBSERVED])
+    seen = np.append(odds, log_odds(shares[(shares > 0) & (shares < 1)]))
+    along = odds_axis("observed share", float(seen.min()), float(seen.max()))
     figure = new_figure(
         "Are the probabilities right?",
         f"{100 * evaluation.confidence:g} % intervals; dashed: perfect; pairs of {note}",
@@ -51,8 +55,7 @@ def plot_reliability(predictions: pd.DataFrame, features_codes: pd.DataFrame, ev
         xaxis=across | {"anchor": "y2"},
         yaxis={
             "domain": [0.34, 1],
-            "title": {"text": "observed share"},
-            **{key: across[key] for key in ("tickvals", "ticktext", "range")},
+            **{key: along[key] for key in ("title", "tickvals", "ticktext", "range")},
         },
         yaxis2={
             "domain": [0, 0.24],
@@ -66,10 +69,10 @@ def plot_reliability(predictions: pd.DataFrame, features_codes: pd.DataFrame, ev
     ends = across["range"]
     dashed = {"color": MUTED, "dash": "dash", "width": 1.5}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=dashed, hoverinfo="skip"))
-    # A bin without a pair that is true has no log-odds: it is drawn at the lower edge
-    x, y, lower, upper = (
-        [float(np.clip(log_odds(point[name]), *ends)) for point in points]
-        for name in ("promised", "observed", "lower", "upper")
+    x = [float(log_odds(point["promised"])) for point in points]
+    # A bin without a pair that is true, or with no other, has no log-odds: it is drawn at the edge
+    y, lower, upper = (
+        [float(np.clip(log_odds(point[name]), *along["range"])) for point in points] for name in OBSERVED
     )
     texts = [
         f"{point['n']:,.0f} pairs, {point['true']:,.0f} true<br>promised {point['promised']:.3%}, "
@@ -82,6 +85,7 @@ def plot_reliability(predictions: pd.DataFrame, features_codes: pd.DataFrame, ev
             x=x,
             y=y,
             mode="markers",
+            cliponaxis=False,
             marker={"size": 9, "color": COLOURS[0]},
             error_y={"type": "data", "symmetric": False, **bars, "thickness": 1.2, "width": 3},
             text=texts,
@@ -155,8 +159,8 @@ def plot_precision_recall(
         f"all pairs of {note}; markers: what is assigned",
         height=height,
         legend=legend_below(height),
-        xaxis={"title": {"text": "recall"}, "tickformat": ".0%", "range": [-0.02, 1.02]},
-        yaxis={"title": {"text": "precision"}, "tickformat": ".0%", "range": [-0.02, 1.04]},
+        xaxis={"title": {"text": "recall"}, "tickformat": PERCENT, "range": [-0.02, 1.02]},
+        yaxis={"title": {"text": "precision"}, "tickformat": PERCENT, "range": [-0.02, 1.04]},
     )
     actual = holdout.rows.actual
     reachable = actual.sum() / max(actual.sum() + holdout.rows.outside.sum(), 1)

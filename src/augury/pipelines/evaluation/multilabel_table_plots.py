@@ -265,7 +265,7 @@ def plot_slices(report_slices: list[dict[str, Any]], evaluation: MultilabelEvalu
         f"{100 * evaluation.confidence:g} % intervals{some}",
         height=height,
         legend=legend_below(height),
-        xaxis={"title": {"text": "F1"}, "range": [max(0.0, lowest - 0.05), 1.02]},
+        xaxis={"title": {"text": "F1"}, "range": [max(-0.02, lowest - 0.05), 1.02]},
         yaxis={
             "range": [len(rows) - 0.4, -0.6],
             "tickvals": list(range(len(rows))),

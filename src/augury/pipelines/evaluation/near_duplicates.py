@@ -165,6 +165,7 @@ def plot_banding(report_near_duplicates: dict[str, Any]) -> Any:
             x=[(row["from"] + row["to"]) / 2 for row in rows],
             y=[row["found"] for row in rows],
             mode="markers",
+            cliponaxis=False,
             name="found",
             marker={"size": 9, "color": COLOURS[0]},
         )

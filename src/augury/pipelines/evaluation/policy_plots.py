@@ -4,7 +4,7 @@ from typing import Any
 
 from augury.pipelines.evaluation.policy_holdout import MODEL
 from augury.pipelines.evaluation.policy_parameters import PolicyEvaluation
-from augury.reporting.plot_style import COLOURS, MUTED, literal, new_figure, shortened, whiskers
+from augury.reporting.plot_style import COLOURS, MUTED, PERCENT, literal, new_figure, shortened, whiskers
 
 MOST_SLICES = 24
 SYMBOLS = {"model": "circle", "baseline": "diamond", "oracle": "square"}
@@ -69,7 +69,7 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: PolicyEvaluation) -> A
         "Saving by slice",
         f"of the cost of each slice's best baseline; {100 * evaluation.confidence:g} % intervals; right is better",
         height=150 + 26 * max(len(rows), 3),
-        xaxis={"title": {"text": "saved"}, "tickformat": ".0%", "nticks": 5},
+        xaxis={"title": {"text": "saved"}, "tickformat": PERCENT, "nticks": 5},
         yaxis=_names([f"{row['slice']} {row['value']}" for row in rows]),
         showlegend=False,
     )
@@ -161,7 +161,7 @@ def _plot_shares(rows: list[dict[str, Any]]) -> Any:
         "Choices",
         "how often each choice is made",
         height=150 + 26 * max(len(rows), 3),
-        xaxis={"title": {"text": "share of cases"}, "tickformat": ".0%", "nticks": 4, "rangemode": "tozero"},
+        xaxis={"title": {"text": "share of cases"}, "tickformat": PERCENT, "nticks": 4, "rangemode": "tozero"},
         yaxis=_names([row["choice"] for row in rows]),
     )
     figure.add_trace(

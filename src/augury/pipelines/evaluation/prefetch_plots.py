@@ -37,6 +37,7 @@ def plot_hits(hits: dict[str, Any]) -> Any:
                 x=[row[f"hit@{size}"] for row in rows],
                 y=list(range(len(rows))),
                 mode="markers",
+                cliponaxis=False,
                 name=f"hit@{size}",
                 marker={"size": 10, "color": colour, "symbol": "circle" if size == 1 else "diamond"},
                 text=[literal(row["model"]) for row in rows],

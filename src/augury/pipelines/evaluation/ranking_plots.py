@@ -11,7 +11,7 @@ from augury.metrics.metrics_mapping import INTERVALS
 from augury.metrics.top_k import FULL, frame_metrics
 from augury.pipelines.evaluation.ranking import MODEL, baseline_names
 from augury.pipelines.evaluation.ranking_parameters import RankingEvaluation
-from augury.reporting.plot_style import COLOURS, MUTED, legend_below, literal, new_figure, shortened, whiskers
+from augury.reporting.plot_style import COLOURS, MUTED, PERCENT, legend_below, literal, new_figure, shortened, whiskers
 
 MOST_SLICES = 20
 MOST_RIVALS = 4
@@ -152,8 +152,8 @@ def plot_popularity(predictions: pd.DataFrame, primary_items: pd.DataFrame, eval
         f"lists of {evaluation.k}; percentile of training interactions, 100 % is the most popular item",
         height=380,
         legend=legend_below(380),
-        xaxis={"title": {"text": "popularity percentile"}, "tickformat": ".0%", "range": [-0.02, 1.02]},
-        yaxis={"title": {"text": "share"}, "tickformat": ".0%", "rangemode": "tozero"},
+        xaxis={"title": {"text": "popularity percentile"}, "tickformat": PERCENT, "range": [-0.02, 1.02]},
+        yaxis={"title": {"text": "share"}, "tickformat": PERCENT, "rangemode": "tozero"},
         barmode="overlay",
     )
     for index, (name, items) in enumerate([("recommended", recommended), ("held out", predictions["item"].to_numpy())]):
@@ -198,7 +198,8 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: RankingEvaluation) -> 
             "range": [len(rows) - 0.4, -0.6],
             "tickvals": list(range(len(rows))),
             "ticktext": [shortened(f"{row['slice']} {row['value']}", 26) for row in rows],
-            "ticks": "",
+            "ticklen": 7,  # room for a marker at zero
+            "tickcolor": "rgba(0,0,0,0)",
         },
         showlegend=False,
     )
@@ -210,6 +211,7 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: RankingEvaluation) -> 
                 x=[row[name] for _, row in inside],
                 y=[place for place, _ in inside],
                 mode="markers",
+                cliponaxis=False,
                 marker={"size": 9, "color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]},
                 error_x=whiskers([row for _, row in inside], name),
                 name=literal(column),
@@ -250,7 +252,7 @@ def plot_ranks(predictions: pd.DataFrame, evaluation: RankingEvaluation) -> Any:
             "ticktext": [f"{2 * start - 1:,}" for start in starts[::every]],
             "tickangle": 0,
         },
-        yaxis={"title": {"text": "share of held-out items"}, "tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={"title": {"text": "share of held-out items"}, "tickformat": PERCENT, "rangemode": "tozero"},
     )
     figure.add_trace(
         go.Bar(

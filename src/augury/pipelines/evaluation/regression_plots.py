@@ -13,6 +13,7 @@ from augury.pipelines.evaluation.regression import RegressionEvaluation, read_ho
 from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
+    PERCENT,
     drawn_rows,
     literal,
     log_ticks,
@@ -147,7 +148,7 @@ def plot_bounds(predictions: pd.DataFrame, evaluation: RegressionEvaluation) -> 
         height=400,
         xaxis={
             "title": {"text": "rows above their bound"},
-            "tickformat": ".0%",
+            "tickformat": PERCENT,
             "range": [-0.03 * right, right],
         },
         yaxis={"title": {"text": "allocated / used"}},
@@ -271,7 +272,7 @@ def plot_slices(slices: list[dict[str, Any]], evaluation: RegressionEvaluation) 
         xaxis=(
             {
                 "title": {"text": "above bound"},
-                "tickformat": ".0%",
+                "tickformat": PERCENT,
                 "rangemode": "tozero",
             }
             if levels

@@ -33,11 +33,12 @@ def plot_curves(curves: pd.DataFrame) -> Any:
     losses = [name for name in names if "loss" in name][:MOST_CURVES]
     scores = [name for name in names if "loss" not in name][:MOST_CURVES]
     epochs = float(shown["epoch"].max()) if len(shown) else 0.0
+    unit = "epoch" if epochs == 1 else "epochs"
     both = bool(losses and scores)
     height = 460 if both else 360 if names else 160
     figure = new_figure(
         "Learning curve",
-        f"{epochs:.3g} epochs" if names else "the model is fitted in one go: there is no curve",
+        f"{epochs:.3g} {unit}" if names else "the model is fitted in one go: there is no curve",
         height=height,
         legend=legend_below(height),
         xaxis={"title": {"text": "epoch"}, "anchor": "y2" if both else "y"},

@@ -18,6 +18,7 @@ from augury.pipelines.evaluation.event_days import LOWER, UPPER
 from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
+    PERCENT,
     drawn_rows,
     legend_below,
     literal,
@@ -169,7 +170,7 @@ def plot_fairness(report_fairness: dict[str, Any]) -> Any:
         f"at {point}; groups whose outcomes differ cannot have equal rates" if rows else "no groups were named",
         height=height,
         legend=legend_below(height),
-        xaxis={"title": {"text": "share"}, "tickformat": ".0%", "rangemode": "tozero"},
+        xaxis={"title": {"text": "share"}, "tickformat": PERCENT, "rangemode": "tozero"},
         yaxis={
             "range": [len(rows) - 0.4, -0.6],
             "tickvals": list(range(len(rows))),

@@ -8,6 +8,7 @@ from augury.pipelines.monitoring.replay import ReplayMonitoring
 from augury.reporting.plot_style import (
     COLOURS,
     MUTED,
+    PERCENT,
     legend_below,
     literal,
     new_figure,
@@ -39,7 +40,7 @@ def plot_days(report_replay: dict[str, Any], monitoring: ReplayMonitoring) -> An
         "dashed: no better than no model",
         height=470,
         xaxis=_day_axis(),
-        yaxis={"domain": [0.46, 1], "title": {"text": "share"}, "tickformat": ".0%"},
+        yaxis={"domain": [0.46, 1], "title": {"text": "share"}, "tickformat": PERCENT},
         yaxis2={"domain": [0, 0.36], "title": {"text": "cost"}, "rangemode": "tozero"},
     )
     _add_line(figure, days, "roc_auc", "ROC-AUC", "y", 0)
