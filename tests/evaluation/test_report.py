@@ -263,6 +263,14 @@ def test_bare_inputs_make_a_page() -> None:
     assert NOTHING in Page(render(metrics={"mae": None, "intervals": {}})).text
 
 
+def test_a_long_table_of_metrics_is_divided() -> None:
+    metrics = {"intervals": {}} | {f"m{number:02}": float(number) for number in range(33)}
+    found = Page(render(metrics=metrics, metadata={**METADATA, "task": "clustering"}))
+    rows = re.findall(r"m\d\d", found.text)
+    assert rows == [f"m{number:02}" for number in range(33)]
+    assert all(f"Metrics, {part} of 3 value" in found.text for part in (1, 2, 3))
+
+
 def test_the_verdict_of_met_gates() -> None:
     row = {"metric": "mae", "value": 1.0, "lower": None, "upper": None, "rule": "<= 2"}
     assert "The gate is met" in Page(render(gates=[{**row, "passed": True}])).text
@@ -299,6 +307,7 @@ def test_an_inconclusive_gate_is_neither_met_nor_failed() -> None:
         (0.0391, "share", "3.9 %"),
         (0.00042, "share", "0.04 %"),
         (0.0, "share", "0.0 %"),
+        (-1e-9, "share", "0.00 %"),
         ("text", "number", "text"),
         (float("nan"), "number", NOTHING),
         (None, "share", NOTHING),
@@ -314,6 +323,8 @@ def test_interval_ends_have_the_digits_of_their_value() -> None:
     assert format_interval([0.0005, 0.02], "share", 0.004) == "0.05 to 2.00 %"
     assert format_interval((None, None), "number", 1.0) == ""
     assert format_interval([0.0, 0.037], "number", 0.0) == "0 to 0.0370"
+    assert format_interval([-0.00001, 0.0004], "share", 0.0) == "0.00 to 0.04 %"
+    assert format_interval([-0.003, 0.001], "number", 2.5) == "0.00 to 0.00"
 
 
 def test_layouts_are_chosen_by_the_first_word_of_the_task() -> None:

@@ -61,6 +61,38 @@ def test_shares_and_rates_are_percentages_wherever_they_stand() -> None:
     assert nested["label"] == "by {kind}"
 
 
+def test_an_r2_of_shares_and_the_rate_of_learning_are_no_percentages() -> None:
+    (table,) = section_of_json("t", {"r2_share": 0.5, "learning_rate": 0.5, "arrival_rate": 0.5}).tables
+    assert texts(table) == [["r2 share", "0.500"], ["learning rate", "0.500"], ["arrival rate", "50.0 %"]]
+
+
+def test_objects_with_little_in_common_are_listed_value_by_value() -> None:
+    tree = {"source": {"ids": "auto", "most": None}, "split": {"folds": 5, "days": {"first": 1}}, "seed": 42}
+    (table,) = section_of_json("t", {"parameters": tree}).tables
+    assert heads(table) == ["parameters", "value"]
+    assert texts(table) == [
+        ["source ids", "auto"],
+        ["source most", "n/a"],
+        ["split folds", "5"],
+        ["split days first", "1"],
+        ["seed", "42"],
+    ]
+
+
+def test_objects_in_a_list_are_told_in_words() -> None:
+    rounds = [{"users": 0, "items": 71}, {"users": 3, "left_out": None}]
+    (table,) = section_of_json("t", {"k_core": {"rounds": rounds}}).tables
+    assert texts(table) == [["rounds", "users 0, items 71; users 3, left out n/a"]]
+
+
+def test_a_column_that_nobody_has_a_value_for_is_left_out() -> None:
+    rows = [{"model": "a", "cost": 1, "oracle": None}, {"model": "b", "cost": None, "oracle": None}]
+    table = table_of_rows("t", rows, [], "")
+    assert heads(table) == ["model", "cost"]
+    assert texts(table) == [["a", "1"], ["b", "n/a"]]
+    assert heads(table_of_rows("t", [{"x": None}], [], "")) == ["x"]
+
+
 def test_only_a_list_needs_a_caption() -> None:
     section = section_of_json("t", {"list": [{"{a}": 1}], "tree": {"x": {"a": 1}}})
     assert [table["caption"] for table in section.tables] == [True, False]

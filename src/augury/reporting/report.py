@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 from augury.metrics.metrics_mapping import INTERVALS, NESTED
@@ -22,6 +23,9 @@ from augury.reporting.report_layout import (
     shown,
 )
 from augury.reporting.report_tables import Section, Table, cell, columns, table_of_rows
+
+MOST_METRICS = 16
+"""In a table of metrics; a longer one is divided."""
 
 
 @dataclass(frozen=True)
@@ -277,8 +281,20 @@ def _metric_tables(metrics: Mapping[str, Any], layout: Layout, unit: str) -> lis
         ]
         sections.setdefault(item.section, []).append({"state": "", "cells": cells})
     return [
-        {"label": section, "columns": columns(**{section: False, "value": True}), "rows": rows}
+        {"label": title, "columns": columns(**{title: False, "value": True}), "rows": part}
         for section, rows in sections.items()
+        for title, part in _parts(section, rows)
+    ]
+
+
+def _parts(title: str, rows: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Divide a long table into parts of about equal length, which stand beside each other."""
+    count = -(-len(rows) // MOST_METRICS)
+    if count < 2:
+        return [(title, rows)]
+    bounds = [len(rows) * part // count for part in range(count + 1)]
+    return [
+        (f"{title}, {part + 1} of {count}", rows[start:stop]) for part, (start, stop) in enumerate(pairwise(bounds))
     ]
 
 

@@ -278,9 +278,10 @@ def format_value(value: Any, kind: Kind = "number", like: float | None = None) -
         return NOTHING if value is None or is_number(value) else str(value)
     scale = abs(value if like is None else like)
     if kind == "share":
-        return f"{100 * value:.{2 if 0 < scale < 0.01 else 1}f} %"
+        decimals = 2 if 0 < scale < 0.01 else 1
+        return f"{round(100 * value, decimals) + 0.0:.{decimals}f} %"  # no "-0.00"
     if kind == "score" and scale < 1:
-        return f"{round(value, 4) + 0.0:.4f}"  # no "-0.0000"
+        return f"{round(value, 4) + 0.0:.4f}"
     return _significant(value, scale)
 
 
@@ -290,11 +291,12 @@ def _significant(number: float, scale: float) -> str:
         return f"{int(number):,}"
     if not 1e-4 <= scale < 1e12:
         return f"{number:.2e}"
-    return f"{number:,.{max(0, 2 - math.floor(math.log10(scale)))}f}"
+    decimals = max(0, 2 - math.floor(math.log10(scale)))
+    return f"{round(number, decimals) + 0.0:,.{decimals}f}"
 
 
 def format_interval(interval: list[float] | tuple[float | None, float | None] | None, kind: Kind, value: Any) -> str:
-    """Write an interval with the decimals of the value that it belongs to; empty if there is none.
+    """Write an interval with the decimals of the value that it belongs to (zero: its own); empty if there is none.
 
     Examples:
         >>> format_interval([0.026, 0.058], "share", 0.039)
@@ -303,7 +305,7 @@ def format_interval(interval: list[float] | tuple[float | None, float | None] | 
     lower, upper = interval or (None, None)
     if lower is None or upper is None:
         return ""
-    like = float(value) if is_number(value) and value else None
+    like = float(value) if is_number(value) and value else max(abs(lower), abs(upper)) or None
     first = format_value(lower, kind, like).removesuffix(" %")
     return f"{first} to {format_value(upper, kind, like)}"
 

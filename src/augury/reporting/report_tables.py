@@ -13,8 +13,10 @@ END_SUFFIXES = ("_lower", "_upper")
 MOST_ROWS = 60
 MOST_ITEMS = 12
 LONGEST_WORDS = 60
-# Names of fractions, which are read more easily in percent
-SHARE = re.compile(r"(^|[_ ])(share|rate)$")
+FULL_ENOUGH = 0.6
+"""Of the cells of a table that is made of objects; objects that have less in common are listed value by value."""
+# Names of fractions, which are read more easily in percent; an R2 of shares is none, nor is the step of a training
+SHARE = re.compile(r"(^|[_ ])(?<!r2[_ ])(?<!learning[_ ])(share|rate)$")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def table_of_rows(
     Args:
         label: Name of the table, for readers that do not see it.
         rows: Rows; the columns are those of the first, without the ends of intervals.
-        labels: Which columns are shown, in which order and under which words; without any, all of them.
+        labels: Which columns are shown, in which order and under which words; without any, all of them. A column
+            without any value is left out.
         unit: Fills ``{unit}`` in labels.
         strong_first: Whether the first row stands out.
 
@@ -68,7 +71,8 @@ def table_of_rows(
     if not rows:
         return None
     names = [name for name in rows[0] if not (name.endswith(END_SUFFIXES) and name.removesuffix(name[-6:]) in rows[0])]
-    chosen = shown(names, labels, unit)
+    filled = [name for name in names if any(row.get(name) is not None for row in rows)]
+    chosen = shown(filled or names, labels, unit)
     numeric = {item.name: all(not isinstance(row.get(item.name), str) for row in rows) for item in chosen}
     return {
         "label": label,
@@ -100,7 +104,8 @@ def section_of_json(title: str, content: Mapping[str, Any], note: str = "") -> S
     Args:
         title: Heading of the section.
         content: Values and lists of values go into one table of names and values; an object of objects, or a list of
-            objects, is a table of its own, with a row for each; an object of values is one with two columns.
+            objects, is a table of its own, with a row for each; an object of values is one with two columns, and so is
+            an object of objects that have little in common.
         note: A line below the heading.
 
     Returns:
@@ -123,6 +128,8 @@ def _nested_table(name: str, value: Any) -> Table:
         if not any(isinstance(inner, Mapping) for inner in value.values()):
             return _table_of_values(name, value)
         rows = [{name: str(key), **_flat_row(inner)} for key, inner in value.items()]
+        if sum(len(row) - 1 for row in rows) < FULL_ENOUGH * len(rows) * (len(set().union(*rows)) - 1):
+            return _table_of_values(name, _flat_row(value))
     else:
         rows = [_flat_row(item) for item in value]
     names = list(dict.fromkeys(column for row in rows for column in row))
@@ -189,10 +196,13 @@ def _plain(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, list):
         return _listed(value) if value else "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(key))} {format_value(_plain(inner))}" for key, inner in value.items()) or "none"
     return value if value is None or is_number(value) else str(value)
 
 
 def _listed(items: Iterable[Any]) -> str:
     texts = [format_value(_plain(item)) for item in items]
     more = len(texts) - MOST_ITEMS
-    return ", ".join(texts[:MOST_ITEMS]) + (f" and {more} more" if more > 0 else "")
+    between = "; " if any(", " in text for text in texts) else ", "
+    return between.join(texts[:MOST_ITEMS]) + (f" and {more} more" if more > 0 else "")
