@@ -157,10 +157,12 @@ def _run(**options: Any) -> Any:
         options |= {"pipelines": [options["pipeline"]], "pipeline": None}
     if TRACKED & set(options.get("pipelines") or TRACKED):
         start_tracking_process()
-    register_only(options.get("namespaces") or [])
+    namespaces = options.get("namespaces") or []
+    # A parameter that is set here is checked, of a predictor that does not run too
+    register_only([*namespaces, *(options.get("params") or {})] if namespaces else [])
     check_names(
         options.get("pipelines") or [],
-        options.get("namespaces") or [],
+        namespaces,
         options.get("env"),
         options.get("conf_source"),
     )

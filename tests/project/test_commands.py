@@ -64,6 +64,11 @@ def test_every_slice_runs_alone_after_the_earlier_ones(trained_project, tmp_path
             "Parameter 'pdf_memory.sed' is unknown (value 7). Did you mean 'pdf_memory.seed'",
         ),
         (("--params=pdf_memory.split.holdout_shar=0.1",), "Did you mean 'holdout_share'"),
+        (
+            ("--params=query_cost.sed=7", "--namespaces=pdf_memory"),
+            "Parameter 'query_cost.sed' is unknown (value 7). Did you mean 'query_cost.seed'",
+        ),
+        (("--params=query_cots.seed=7", "--namespaces=pdf_memory"), "Parameter 'query_cots' is unknown"),
         (("--params=pdf_memory.seed=seven",), "Parameter 'pdf_memory.seed': Input should be a valid integer"),
         (("--params=pdf_memory.split.holdout_share=1.5",), "Parameter 'pdf_memory.split.holdout_share'"),
         (("--params=pdf_memory.model.recipe=orignal",), "Did you mean 'original'"),
