@@ -10,6 +10,9 @@ The schedule is read whenever Airflow reads this file, where variables of its da
 AIRFLOW_VAR_AUGURY_PROJECT and AIRFLOW_VAR_AUGURY_ENV in the environment of the DAG processor, or by the defaults; a
 linked file is in its project already. What the Kedro environment wants to know (MLFLOW_TRACKING_URI, AWS_*,
 AUGURY_DATABASE ...) the tasks inherit from the worker.
+
+DAGs run at their times alone. A job's `new_rows` needs `python -m augury schedule`, which remembers how many rows it
+has seen; a DAG whose job has it says so in its description.
 """
 
 import datetime as dt
@@ -67,11 +70,19 @@ def cron_of(job: dict[str, Any]) -> str | None:
     return f"{minute} {hour} * * {day}"
 
 
+def words_of(predictor: str, job: dict[str, Any]) -> str:
+    """What a DAG does, and what of its job it leaves undone."""
+    words = f"Retrain {predictor}, judge it, and promote it if it is better"
+    if job.get("new_rows"):
+        words += "; at its times only: new_rows is not watched here, but by `python -m augury schedule`"
+    return words
+
+
 schedule = read_schedule()
 for predictor, job in schedule["jobs"].items():
     with DAG(
         dag_id=f"augury_{predictor}",
-        description=f"Retrain {predictor}, judge it, and promote it if it is better",
+        description=words_of(predictor, job),
         schedule=cron_of(job),
         start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         # What was missed is caught up by the next run, which reads all data anyway

@@ -141,7 +141,9 @@ def test_a_copied_file_finds_the_project_and_its_environment(tmp_path, schedule)
     conf = tmp_path / "project" / "conf"
     base = (REPOSITORY / "conf" / "base" / "schedule.yml").read_text(encoding="utf-8")
     (conf / "base" / "schedule.yml").write_text(base, encoding="utf-8")
-    change = {"retries": 5, "jobs": {"taxonomy": {"enabled": False}, "prefetch": {"at": 810}}}
+    new_rows = {"file": "data/events.db#rows", "rows": 9}
+    jobs = {"taxonomy": {"enabled": False}, "prefetch": {"at": 810}, "compression": {"new_rows": new_rows}}
+    change = {"retries": 5, "jobs": jobs}
     (conf / "prod" / "schedule.yml").write_text(yaml.safe_dump({"schedule": change}), encoding="utf-8")
     copied = tmp_path / "airflow" / "dags" / "augury_weekly.py"
     copied.parent.mkdir(parents=True)
@@ -154,6 +156,9 @@ def test_a_copied_file_finds_the_project_and_its_environment(tmp_path, schedule)
     assert found["augury_prefetch"].settings["schedule"] == cron(own.jobs["prefetch"]) == "30 13 * * *"
     assert found["augury_prefetch"].settings["default_args"]["retries"] == own.retries_of("prefetch") == 5
     assert set(found) == {f"augury_{name}" for name in schedule.jobs}
+    assert own.jobs["compression"].new_rows is not None
+    told = [name for name, dag in found.items() if "new_rows is not watched" in dag.settings["description"]]
+    assert told == ["augury_compression"]
 
 
 def test_the_single_machine_runs_the_same_commands(dags, schedule, tmp_path):
