@@ -44,7 +44,7 @@ def command(
     loads = _loads(in_flight, candidates)
     import numpy as np
 
-    selector = PeerSelector.load(model)
+    selector = PeerSelector.load(model, "peer_selection")
     if not explore:
         ranking = selector.rank(client, candidates, {"in_flight": loads})
     else:
