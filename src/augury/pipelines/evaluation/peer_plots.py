@@ -46,8 +46,8 @@ def plot_calibration(calibration: dict[str, Any]) -> Any:
         {"measured": [row["measured ms"] for row in rows], "the same": predicted},
         ("predicted, ms", "measured, ms"),
     )
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_yaxes(type="log", dtick="D2")
     return figure
 
 

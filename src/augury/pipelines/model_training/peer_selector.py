@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from augury.curve_table import curve_table
 from augury.errors import UserError
 from augury.parameters import Parameters, with_tuned
 from augury.pipelines.model_training.boosted_trees import fingerprint
@@ -154,7 +155,7 @@ def _curves(requests: Requests, chosen: Any, predicted: Any) -> pd.DataFrame:
         for name, (above, below) in parts.items()
         for block in blocks
     ]
-    return pd.DataFrame(found, columns=["step", "epoch", "name", "value", "seconds"])
+    return curve_table(found)
 
 
 def _example(features_train: pd.DataFrame) -> list[dict[str, Any]]:
