@@ -31,12 +31,29 @@ from augury.pipelines.tuning.racing import TransientStudies
 from augury.pipelines.tuning.response_surface_search import GossipSearch, tune_gossip
 from augury.predictors.checks import CHECKS
 from augury.predictors.gossip_choice import StepLimiter, choose
-from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of
+from augury.predictors.gossip_corrections import (
+    Corrections,
+    CorrectionSettings,
+    Effect,
+    Evidence,
+    corrections_of,
+    evidence_of,
+    network_effects,
+)
+from augury.predictors.gossip_differences import FUNCTIONS, PARAMETERS, functions_of
 from augury.predictors.gossip_final_size import final_miss, finite_size
 from augury.predictors.gossip_mean_field import mean_field
 from augury.predictors.gossip_outcomes import JUDGED, floor_oracle_actions, oracle_actions, outcomes_on_grid, reachable
 from augury.predictors.gossip_states import STATE, ActionGrid, GossipCost, complete_states
-from augury.predictors.gossip_surface import FEATURES, Outcomes, monotone
+from augury.predictors.gossip_surface import (
+    FEATURES,
+    Differences,
+    Observation,
+    Outcomes,
+    monotone,
+    observe,
+    theory_of,
+)
 from augury.predictors.gossip_tuning import GossipTuner
 
 COLLECTION = GossipCollection(networks=12, rounds=1_800, states=4, repeats=40, promising=0, peers=(12, 120))
@@ -203,9 +220,42 @@ def test_the_spread_between_networks_is_measured():
         matrix = np.zeros((len(codes), len(FEATURES)))
         observed = Observed(matrix, values, expected, 1 / (expected + 0.02))
         trees = SurfaceTrees(rounds=2)
-        between = np.full(len(codes), 0.5)
-        found.append(calibrate_spread(observed, codes, between, trees, Calibration(), CorrectionSettings(), 0).scale)
-    assert found[0] < 0.5 and found[1] == pytest.approx(0.8, rel=0.25)
+        near, given = np.full(len(codes), True), differences(len(codes), 0.5)
+        settings_ = Calibration(), CorrectionSettings()
+        found.append(calibrate_spread(observed, near, codes, given, trees, *settings_, 0))
+    assert found[0].scale < 0.5 and found[1].scale == pytest.approx(0.8, rel=0.25)
+    assert all(0.5 < calibrated.residual_scale <= 1 for calibrated in found)  # nothing speaks of it: the prior stays
+
+
+def test_a_network_of_its_own_measures_its_function():
+    """Rounds of one network, whose misses lie as far from theory as its function says."""
+    random = np.random.default_rng(5)
+    rows = 1_500
+    coordinates = np.column_stack(
+        [np.log(random.uniform(0.003, 0.05, rows)), random.uniform(0, 3, rows), random.uniform(0, 6, rows),
+         random.uniform(3, 12, rows)]
+    )  # fmt: skip
+    columns, rest = functions_of(coordinates)
+    given = Differences(np.column_stack([np.full(rows, 0.1), 0.15 * columns]), 0.15**2 * rest)
+    expected, trees = np.exp(coordinates[:, 0]), SurfaceTrees(rounds=2)
+    found = []
+    for spread in (0.0, 0.6):
+        effect = spread * random.normal(size=FUNCTIONS)
+        values = random.binomial(400, np.minimum(expected * np.exp(columns @ effect), 1)) / 400
+        observed = Observed(np.zeros((rows, len(FEATURES))), values, expected, 1 / (expected + 0.02))
+        calibrated = calibrate_spread(
+            observed,
+            np.full(rows, True),
+            np.zeros(rows, dtype=int),
+            given,
+            trees,
+            Calibration(),
+            CorrectionSettings(),
+            0,
+        )
+        assert calibrated.iterations == 0 and calibrated.scale == 1  # its rounds say nothing of other networks
+        found.append(calibrated.residual_scale)
+    assert found[0] < 0.9 and 2 < found[1] < 6  # 0.6 is four times the parameter
 
 
 def test_curves_tell_the_loss_of_every_iteration(trained):
@@ -227,8 +277,25 @@ def test_own_rounds_make_the_bound_narrower(trained):
 # --- corrections ---
 
 
+def differences(rows, between):
+    """One number of a network counts, its own function does not."""
+    columns = np.zeros((rows, PARAMETERS))
+    columns[:, 0] = between
+    return Differences(columns, np.zeros(rows))
+
+
+def evidence(rounds, expected, between=0.5):
+    everything = np.full(len(rounds), True)
+    observed = Observation(1 - rounds["coverage"].to_numpy(), everything, everything)
+    return evidence_of(observed, np.full(len(rounds), expected), differences(len(rounds), between))
+
+
 def effects(rounds, expected, between=0.5, **more):
-    return corrections_of(rounds, np.full(len(rounds), expected), np.full(len(rounds), between), SETTINGS, **more)
+    return corrections_of(rounds, evidence(rounds, expected, between), SETTINGS, **more)
+
+
+def first(effect):
+    return effect.mean[0], effect.deviations[0]
 
 
 SETTINGS = CorrectionSettings(half_life_min=60)
@@ -239,10 +306,11 @@ def test_few_rounds_correct_little_and_old_ones_less():
     missed = random.binomial(100, 0.04, 200) / 100  # twice what is expected: an effect of log(2) / 0.5
     rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": 1 - missed})
     few, some, many = (effects(rounds.head(rows), 0.02).networks["a"] for rows in (2, 10, 200))
-    assert 0 < few.mean < some.mean < many.mean == pytest.approx(np.log(2) / 0.5, abs=0.15)
-    assert 1 > few.deviation > some.deviation > many.deviation
+    assert 0 < few.mean[0] < some.mean[0] < many.mean[0] == pytest.approx(np.log(2) / 0.5, abs=0.15)
+    assert 1 > few.deviations[0] > some.deviations[0] > many.deviations[0]
+    assert many.mean[1:] == (0.0,) * FUNCTIONS and (many.deviations[1:] == 1).all()  # no round speaks of these
     later = effects(rounds.head(10), 0.02, now_ms=3_600_000).networks["a"]  # an hour later: half
-    assert few.mean < later.mean < some.mean and later.deviation > some.deviation
+    assert few.mean < later.mean < some.mean and later.deviations[0] > some.deviations[0]
     assert effects(rounds.head(0), 0.02) == Corrections()
 
 
@@ -250,34 +318,97 @@ def test_an_effect_is_the_most_probable_one():
     """By bisection of the slope of log posterior, rounds that all miss the same."""
     rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": [0.95] * 30})
     settings_ = CorrectionSettings(prior_rounds=1e-9, prior_networks=1e12)
-    found = corrections_of(rounds, np.full(30, 0.03), np.full(30, 0.5), settings_).networks["a"]
-    # Two steps: the dispersion of what was expected, then that at the first effect
+    found = corrections_of(rounds, evidence(rounds, 0.03), settings_).networks["a"]
+    # Two steps: the dispersion of what was expected, then that at the first effect, less what every round has
+    own = settings_.misfit**2
     dispersion = (0.05 - 0.03) ** 2 / 0.03
     effect = 0.0
     for _ in range(2):
         low, high = -4.0, 4.0
         for _ in range(80):
             effect = (low + high) / 2
-            slope = 30 * 0.5 * (0.05 - 0.03 * np.exp(0.5 * effect)) / (dispersion + 0.2**2 * 0.03) - effect
+            slope = 30 * 0.5 * (0.05 - 0.03 * np.exp(0.5 * effect)) / (dispersion + own * 0.03) - effect
             low, high = (effect, high) if slope > 0 else (low, effect)
         now = 0.03 * np.exp(0.5 * effect)
-        dispersion = max((0.05 - now) ** 2 / now, 1e-4)
-    assert found.mean == pytest.approx(effect, rel=1e-6)
+        dispersion = max((0.05 - now) ** 2 / now - own * now, 1e-4)
+    assert found.mean[0] == pytest.approx(effect, abs=1e-4)
+
+
+def test_rounds_tell_actions_like_theirs_and_no_others():
+    """The same as the regression of a Gaussian process on working responses, in the function space."""
+    near = np.array([[np.log(0.01), 0.5, 2.0, 6.0]] * 40)
+    asked = np.vstack([near[:1], [[np.log(0.012), 0.6, 2.0, 7.0]], [[np.log(0.05), 3.5, -2.0, 2.0]]])
+    columns, rest = functions_of(np.vstack([near, asked]))
+    np.testing.assert_allclose((columns**2).sum(axis=1) + rest, 1)
+    designed = np.column_stack([np.full(len(columns), 0.1), 0.3 * columns])
+    missed = np.full(40, 0.02)
+    rounds = Evidence(missed, np.full(40, 0.01), designed[:40], 0.09 * rest[:40], np.full(40, True))
+    settings_ = CorrectionSettings(prior_rounds=1e-9)
+    mean, covariance = network_effects(
+        rounds, np.ones(40), np.zeros(40, dtype=int), np.zeros((1, PARAMETERS)), np.eye(PARAMETERS)[None], settings_
+    )
+    shift = designed[40:] @ mean[0]
+    left = np.einsum("rp,pq,rq->r", designed[40:], covariance[0], designed[40:]) / (designed[40:] ** 2).sum(axis=1)
+    assert 0.3 < shift[0] < np.log(2) and shift[0] > shift[1] > shift[2]
+    assert left[0] < left[1] < 0.5 < left[2] <= 1
+    now = 0.01 * np.exp(shift[0])
+    kernel = designed @ designed.T
+    dispersion = max((0.02 - now) ** 2 / now - settings_.misfit**2 * now, 1e-4)
+    noise = (dispersion + (settings_.misfit**2 + 0.09 * rest[0]) * 0.01) / now
+    weights = np.linalg.inv(kernel[:40, :40] + noise * np.eye(40))
+    response = np.log(now / 0.01) + (0.02 - now) / now
+    np.testing.assert_allclose(kernel[40:, :40] @ weights @ np.full(40, response), shift, rtol=0.02)
+
+
+def test_rounds_that_end_at_their_start_are_told_apart():
+    states = pd.DataFrame({"peers": [200, 200, 10] + [200] * 20, "loss": 0.3, "churn": 0.2, "rtt_p50_ms": 80.0})
+    fanout, networks = np.array([8, 2, 8] + [8] * 20), np.array(["a", "b", "c"] + ["a"] * 20)
+    theory = theory_of(complete_states(states), fanout, np.full(23, 12), MODEL.copy_ms)
+    found = observe(np.array([0.995, 0.9, 0.9] + [0.01] * 20), theory, networks)
+    # The first is one that is expected to miss hardly anybody; the second misses many anyhow; the third has few peers
+    assert found.counts.tolist() == [False] + [True] * 22 and found.near.tolist() == [False, False] + [True] * 21
+    success = 0.7 * 0.8
+    assert theory.dies[0] == pytest.approx((1 - success) ** 8, rel=0.1) and theory.dies[2] == 0
+    one = theory_of(complete_states(states.head(1)), np.array([8]), np.array([12]), MODEL.copy_ms)
+    assert observe(np.array([0.01]), one, np.array(["a"])).missed[0] == pytest.approx(0.01 * (1 - one.dies[0]))
+    assert one.spread[0] + one.dies[0] == one.miss[0]
+
+
+def test_rounds_that_miss_most_peers_count_where_chance_does_not_explain_them(trained):
+    """Half of the peers cannot be reached: rounds that miss them do not count as ones that chance ended."""
+    states = pd.DataFrame({"peers": [200] * 60, "loss": 0.1, "churn": 0.1, "rtt_p50_ms": 80.0})
+    theory = theory_of(complete_states(states), np.full(60, 8), np.full(60, 12), MODEL.copy_ms)
+    missed = np.where(np.arange(60) % 2, 0.6, 0.01)
+    found = observe(missed, theory, np.full(60, "cut"))
+    assert found.counts.all() and found.near.all()
+    rounds = states.assign(ts=0, network="cut", fanout=8, ttl=12, coverage=1 - missed)
+    asked = states.head(1).assign(network="cut")
+    before, after = (tuner.outcomes(asked).miss for tuner in (trained.tuner, trained.tuner.corrected(rounds)))
+    place = int(MODEL.actions.place(8, 12)[0])
+    assert after[0, place] > 1.2 * before[0, place]
 
 
 def test_all_networks_move_what_is_thought_of_a_new_one():
     rounds = pd.DataFrame({"ts": 0, "network": np.repeat([f"n{k}" for k in range(12)], 30), "coverage": 0.95})
     found = effects(rounds, 0.03)
-    assert 0 < found.everywhere.mean < found.networks["n0"].mean and found.everywhere.deviation == 1
-    mean, deviation = found.of(pd.Series(["n3", "unknown"]), 2)
-    assert mean.tolist() == [found.networks["n3"].mean, found.everywhere.mean] and deviation[0] < deviation[1] == 1
+    assert 0 < found.everywhere.mean[0] < found.networks["n0"].mean[0] and found.everywhere.deviations[0] == 1
+    mean, factor = found.of(pd.Series(["n3", "unknown"]), 2)
+    np.testing.assert_array_equal(mean, [found.networks["n3"].mean, found.everywhere.mean])
+    np.testing.assert_array_equal(factor, [found.networks["n3"].triangle, np.eye(PARAMETERS)])
+    assert found.networks["n3"].deviations[0] < 1
 
 
 def test_what_training_knows_of_a_network_stays():
-    known = {"a": Effect(mean=2.0, deviation=0.1), "b": Effect(mean=-1.0, deviation=0.2)}
+    mean, covariance = np.zeros(PARAMETERS), np.eye(PARAMETERS)
+    known = {}
+    for name, mean[0], deviation in (("a", 2.0, 0.1), ("b", -1.0, 0.2)):
+        covariance[0, 0] = deviation**2
+        known[name] = Effect.of(mean, covariance)
+        assert first(known[name]) == pytest.approx((mean[0], deviation))
     rounds = pd.DataFrame({"ts": 0, "network": "a", "coverage": [0.97, 0.97]})
     found = effects(rounds, 0.03, known=known).networks
-    assert found["b"] == known["b"] and 1 < found["a"].mean < 2 and found["a"].deviation <= SETTINGS.drift
+    mean, deviation = first(found["a"])
+    assert found["b"] == known["b"] and 1 < mean < 2 and 0.1 < deviation <= np.hypot(0.1, SETTINGS.drift)
 
 
 def test_a_network_that_misses_more_gets_more(trained):
@@ -286,7 +417,7 @@ def test_a_network_that_misses_more_gets_more(trained):
     corrected = trained.tuner.corrected(worse)
     before, after = trained.tuner.outcomes(state).miss, corrected.outcomes(state).miss
     assert (after >= before).all() and np.median(after / before) > 1.2
-    assert trained.tuner.corrected(worse.head(0)).specification.corrections.everywhere.mean == 0
+    assert trained.tuner.corrected(worse.head(0)).specification.corrections.everywhere == Effect()
 
 
 # --- the trained tuner ---

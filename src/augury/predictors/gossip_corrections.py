@@ -1,38 +1,68 @@
-"""What observed rounds say about a network: one number each, that fades with time and counts little while it is new.
+"""What observed rounds say about a network: a few numbers each, that fade with time and count little while it is new.
 
 Networks of one state differ: in some of them links are fast in clusters, some lose copies on few links. How far the
 share that does not hear a message may differ, as a logarithm, is known for every action
-(``gossip_surface.Bound.between``). Each network has one number that this is multiplied by. Of a network that nobody
-observed it is drawn from a standard normal distribution; rounds tell it better and better.
+(``gossip_surface.Bound.differences``): the first number of a network is what the difference that clusters make is
+multiplied by, the others are those of its own function (``gossip_differences``). Of a network that nobody observed they
+are drawn from standard normal distributions; rounds tell them better and better, where there are rounds.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from augury.predictors.gossip_differences import PARAMETERS
 from augury.predictors.gossip_states import Floats
+from augury.predictors.gossip_surface import Differences, Observation
 
 MINUTE_MS = 60_000
-MOST_EXPECTED = 0.1
-"""Rounds that are expected to miss more say how an epidemic dies, not what the actions in question miss: with them, the
-surface of a network's own rounds was up to a sixth below what pairs near the floor really miss."""
 
+_DIGITS = 6
 _STEPS = 25
+_STEP = 0.5
+_CLOSE = 1e-4
 _DISPERSION = (1e-4, 1.0)
 """Its range: nothing between 0 and 1 varies by more than its mean."""
 
+_TRIANGLE = np.tril_indices(PARAMETERS)
+_TRIANGLE_SIZE = len(_TRIANGLE[0])
+_UNKNOWN = tuple(np.eye(PARAMETERS)[_TRIANGLE].tolist())
+
 
 class Effect(BaseModel):
-    """A network's number: what is believed of it."""
+    """A network's numbers: what is believed of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mean: float = 0.0
-    deviation: float = Field(default=1.0, ge=0)
+    mean: tuple[float, ...] = Field(default=(0.0,) * PARAMETERS, min_length=PARAMETERS, max_length=PARAMETERS)
+    factor: tuple[float, ...] = Field(
+        default=_UNKNOWN,
+        min_length=_TRIANGLE_SIZE,
+        max_length=_TRIANGLE_SIZE,
+        description="Cholesky's factor of their covariance, its lower triangle row by row",
+    )
+
+    @classmethod
+    def of(cls, mean: Floats, covariance: Floats) -> Self:
+        """From a mean, shape (parameters,), and a covariance."""
+        factor = np.linalg.cholesky(covariance)[_TRIANGLE]
+        return cls(mean=tuple(mean.round(_DIGITS).tolist()), factor=tuple(factor.round(_DIGITS).tolist()))
+
+    @property
+    def triangle(self) -> Floats:
+        """The factor as a matrix."""
+        found = np.zeros((PARAMETERS, PARAMETERS))
+        found[_TRIANGLE] = self.factor
+        return found
+
+    @property
+    def deviations(self) -> Floats:
+        """Standard deviations of the numbers, shape (parameters,)."""
+        return np.sqrt((self.triangle**2).sum(axis=1))
 
 
 class CorrectionSettings(BaseModel):
@@ -43,10 +73,12 @@ class CorrectionSettings(BaseModel):
     half_life_min: float = Field(default=240.0, gt=0, description="after which a round counts half")
     most: float = Field(default=4.0, gt=0, description="largest effect, in standard deviations between networks")
     drift: float = Field(
-        default=0.3, ge=0, description="least doubt about a network of the training, in standard deviations"
+        default=0.3,
+        ge=0,
+        description="least doubt about the first number of a known network, in standard deviations",
     )
     misfit: float = Field(
-        default=0.2, ge=0, description="standard deviation of log(missed share) that no effect of a network explains"
+        default=0.35, ge=0, description="standard deviation of log(missed share) between rounds of one state and action"
     )
     prior_rounds: float = Field(default=20.0, gt=0, description="rounds that the dispersion of all networks stands for")
     prior_networks: float = Field(
@@ -63,16 +95,43 @@ class Corrections(BaseModel):
     networks: dict[str, Effect] = Field(default_factory=dict, description="network -> instead of that")
 
     def of(self, networks: pd.Series | None, rows: int) -> tuple[Floats, Floats]:
-        """Each row's mean and deviation, shape (rows,)."""
+        """Each row's mean, shape (rows, parameters), and factor, shape (rows, parameters, parameters)."""
         names = [None] * rows if networks is None else networks.tolist()
         found = [self.networks.get(str(name), self.everywhere) for name in names]
-        return np.array([effect.mean for effect in found]), np.array([effect.deviation for effect in found])
+        places = {id(effect): effect for effect in found}
+        triangles = {key: effect.triangle for key, effect in places.items()}
+        return (
+            np.array([effect.mean for effect in found]).reshape(rows, PARAMETERS),
+            np.array([triangles[id(effect)] for effect in found]).reshape(rows, PARAMETERS, PARAMETERS),
+        )
+
+
+class Evidence(NamedTuple):
+    """Rounds beside what was expected of them, row by row."""
+
+    missed: Floats
+    expected: Floats
+    """Of the surface, above 0."""
+    columns: Floats
+    """What each number of a network does to its logarithm, shape (rows, parameters)."""
+    rest: Floats
+    """Variance of the logarithm that no number tells."""
+    near: npt.NDArray[np.bool_]
+    """Rounds that count."""
+
+    def rows(self, chosen: npt.NDArray[Any]) -> "Evidence":
+        """Some of them."""
+        return Evidence(*(part[chosen] for part in self))
+
+
+def evidence_of(observed: Observation, expected: Floats, differences: Differences) -> Evidence:
+    """Put rounds beside what the surface expects of them."""
+    return Evidence(observed.missed, expected, differences.columns, differences.rest, observed.near)
 
 
 def corrections_of(
     rounds: pd.DataFrame,
-    expected_miss: Floats,
-    between: Floats,
+    evidence: Evidence,
     settings: CorrectionSettings,
     known: Mapping[str, Effect] | None = None,
     now_ms: int | None = None,
@@ -82,9 +141,8 @@ def corrections_of(
     A round says something about itself only (gamma = 0): there is no state that it leads to.
 
     Args:
-        rounds: ``ts`` (ms), ``network``, ``coverage``.
-        expected_miss: Of the surface, for each round.
-        between: Standard deviation between networks of log(missed share), for each round.
+        rounds: ``ts`` (ms), ``network``.
+        evidence: What they missed, row by row.
         settings: How they count.
         known: Effects of networks of the training.
         now_ms: When; None: at the last round.
@@ -99,76 +157,84 @@ def corrections_of(
     age = ((times.max() if now_ms is None else now_ms) - times) / MINUTE_MS
     weight = np.exp2(-np.maximum(age, 0) / settings.half_life_min)
     names, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
-    missed = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
     new = np.array([name not in known for name in names])
     priors = [known.get(name, Effect()) for name in names]
-    prior_mean = np.array([effect.mean for effect in priors])
-    prior_deviation = np.where(new, 1.0, np.maximum([effect.deviation for effect in priors], settings.drift))
+    means = np.array([effect.mean for effect in priors])
+    covariance = np.stack([effect.triangle @ effect.triangle.T for effect in priors])
+    # How clustered a network of the training is may have changed since
+    covariance[:, 0, 0] += settings.drift**2 * (1 - covariance[:, 0, 0])
 
     def fitted(means: Floats) -> tuple[Floats, Floats]:
-        return network_effects(missed, expected_miss, between, weight, codes, means, prior_deviation, settings)
+        return network_effects(evidence, weight, codes, means, covariance, settings)
 
-    first, deviation = fitted(prior_mean)
-    gained = 1 - (deviation / prior_deviation) ** 2
-    moved = float((first - prior_mean).sum() / (gained.sum() + settings.prior_networks))
-    means, deviation = fitted(prior_mean + np.where(new, moved, 0.0))
-    found = {
-        str(name): Effect(mean=float(mean), deviation=float(sd))
-        for name, mean, sd in zip(names, means, deviation, strict=True)
-    }
-    return Corrections(everywhere=Effect(mean=moved), networks={**known, **found})
+    first, found = fitted(means)
+    gained = 1 - found[:, 0, 0] / covariance[:, 0, 0]
+    moved = np.zeros(PARAMETERS)
+    moved[0] = (first - means)[:, 0].sum() / (gained.sum() + settings.prior_networks)
+    means, covariance = fitted(means + np.where(new[:, None], moved, 0.0))
+    effects = {str(name): Effect.of(*parts) for name, *parts in zip(names, means, covariance, strict=True)}
+    return Corrections(everywhere=Effect(mean=tuple(moved.tolist())), networks={**known, **effects})
 
 
 def network_effects(
-    missed: Floats,
-    expected: Floats,
-    between: Floats,
+    evidence: Evidence,
     weight: Floats,
     codes: npt.NDArray[Any],
     prior_mean: Floats,
-    prior_deviation: Floats,
+    prior_covariance: Floats,
     settings: CorrectionSettings,
 ) -> tuple[Floats, Floats]:
-    """Most probable effect of each network, and how sure that is.
+    """Most probable effects of each network, and how sure they are.
 
     A quasi-Poisson model (McCullagh and Nelder, Generalized Linear Models, 1989, chapter 9) of log link: a round misses
-    ``expected * exp(between * effect)`` in the mean; the variance is the mean times a dispersion that is estimated by
-    Pearson's statistic, plus the square of ``misfit`` times the mean. Newton's method, all networks at once.
+    ``expected * exp(columns @ effects)`` in the mean; the variance is the mean times a dispersion that is estimated by
+    Pearson's statistic, plus the square of ``misfit`` times the mean. Newton's method, all networks at once; the
+    covariance is that of Laplace's approximation.
 
     Args:
-        missed: Observed, shape (rounds,).
-        expected: Of the surface, shape (rounds,), above 0.
-        between: Shape (rounds,).
+        evidence: Rounds.
         weight: How much a round counts, shape (rounds,).
         codes: Network of each round, 0 to networks - 1.
-        prior_mean: Shape (networks,).
-        prior_deviation: Shape (networks,).
+        prior_mean: Shape (networks, parameters).
+        prior_covariance: Shape (networks, parameters, parameters).
         settings: How they count.
 
     Returns:
-        Means and standard deviations, shape (networks,).
+        Means, shape (networks, parameters), and covariances, shape (networks, parameters, parameters).
     """
-    used = expected <= MOST_EXPECTED
-    missed, expected, between, weight, codes = (part[used] for part in (missed, expected, between, weight, codes))
-    count = len(prior_mean)
+    order = np.flatnonzero(evidence.near)
+    order = order[np.argsort(codes[order], kind="stable")]
+    missed, expected, columns, rest, _ = evidence.rows(order)
+    weight, codes = weight[order], codes[order]
+    present, starts = np.unique(codes, return_index=True)
 
     def sums(values: Floats) -> Floats:
-        return np.asarray(np.bincount(codes, weights=values, minlength=count), dtype=np.float64)
+        found = np.zeros((len(prior_mean), *values.shape[1:]))
+        if len(starts):
+            found[present] = np.add.reduceat(values, starts, axis=0)
+        return found
 
     mean = prior_mean.copy()
-    precision = prior_deviation**-2.0
+    precision = np.linalg.inv(prior_covariance)
     curvature = precision
-    for dispersion in (None, mean):  # first that of all networks, at what was expected; then that of each
-        now = expected * np.exp(between * mean[codes])
-        squares = weight * (missed - now) ** 2 / now
+    products = columns[:, :, None] * columns[:, None, :]
+    own_rounds = 0.0  # first the dispersion of all networks, at what was expected; then that of each, less the misfit
+    for misfit in (0.0, settings.misfit):
+        now = expected * np.exp(np.einsum("rp,rp->r", columns, mean[codes]))
+        squares = weight * ((missed - now) ** 2 / now - misfit**2 * now)
         pooled = squares.sum() / max(weight.sum(), 1e-12)
-        own = np.full(count, pooled)
-        if dispersion is not None:
-            own = (sums(squares) + settings.prior_rounds * pooled) / (sums(weight) + settings.prior_rounds)
-        scale = weight / (np.clip(own, *_DISPERSION)[codes] + settings.misfit**2 * expected)
+        own = (own_rounds * sums(squares) + settings.prior_rounds * pooled) / (
+            own_rounds * sums(weight) + settings.prior_rounds
+        )
+        own_rounds = 1.0
+        scale = weight / (np.clip(own, *_DISPERSION)[codes] + (settings.misfit**2 + rest) * expected)
         for _ in range(_STEPS):
-            now = expected * np.exp(between * mean[codes])
-            slope = sums(scale * between * (missed - now)) - precision * (mean - prior_mean)
-            curvature = sums(scale * between**2 * now) + precision
-            mean = np.clip(mean + np.clip(slope / curvature, -0.5, 0.5), -settings.most, settings.most)
-    return mean, curvature**-0.5
+            now = expected * np.exp(np.einsum("rp,rp->r", columns, mean[codes]))
+            slope = sums(columns * (scale * (missed - now))[:, None])
+            slope -= np.einsum("npq,nq->np", precision, mean - prior_mean)
+            curvature = sums(products * (scale * now)[:, None, None]) + precision
+            step = np.linalg.solve(curvature, slope[:, :, None])[:, :, 0]
+            mean = np.clip(mean + np.clip(step, -_STEP, _STEP), -settings.most, settings.most)
+            if np.abs(step).max(initial=0) < _CLOSE:
+                break
+    return mean, np.linalg.inv(curvature)

@@ -39,6 +39,8 @@ class MeanField(NamedTuple):
     """Mean hops of those who hear it."""
     reproduction: Floats
     """Present peers that a peer's copies reach."""
+    dies: Floats
+    """Probability that the round ends at once because its first copies are all lost; part of ``miss``."""
 
 
 def mean_field(
@@ -132,6 +134,7 @@ def _follow(
         (late + 1) * step_ms,
         hops / heard,
         later * (1 - loss) * (1 - churn),
+        dies,
     )
 
 

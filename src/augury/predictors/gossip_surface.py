@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from augury.predictors.gossip_differences import COORDINATES, functions_of
 from augury.predictors.gossip_final_size import LEAST_MISS, final_miss, finite_size
 from augury.predictors.gossip_mean_field import MeanField, mean_field
 from augury.predictors.gossip_states import ActionGrid, Floats
@@ -38,6 +39,23 @@ LARGEST_LOG = 6.0
 """Trees change an expectation by no more than this logarithm."""
 
 
+MOST_EXPECTED = 0.1
+"""Rounds that are expected to miss more say how an epidemic dies, not what the actions in question miss: with them, the
+surface of a network's own rounds was up to a sixth below what pairs near the floor really miss."""
+
+DIED = 0.5
+"""Where few are expected to be missed, a round that misses more than this ended at its start."""
+
+LEAST_CHANCE = 0.01
+"""Where it is less probable that theory's share of rounds ended at their start so often, something else is wrong."""
+
+FEW_PEERS = 20
+"""Up to here rounds are not told apart: where one peer is much, so are those that end at their start."""
+
+_MOST_DYING = 0.9
+_COORDINATES = [FEATURES.index(name) for name in COORDINATES]
+
+
 class Outcomes(NamedTuple):
     """Expected outcomes of every action in every state, shape (states, actions)."""
 
@@ -59,6 +77,33 @@ class Theory(NamedTuple):
     """(rows, features), values of float32: ONNX' trees compare in it."""
     clustering: Floats
     """How much more do not hear it if links are fast in clusters, as a logarithm, 0 to 2."""
+    dies: Floats
+    """What rounds that end at their start contribute to ``miss``."""
+
+    @property
+    def spread(self) -> Floats:
+        """What all other rounds contribute to it: networks differ in this."""
+        return self.miss - self.dies
+
+
+class Observation(NamedTuple):
+    """Rounds beside what is expected of them, shape (rounds,)."""
+
+    missed: Floats
+    """Share of peers, comparable with ``Theory.spread``."""
+    counts: npt.NDArray[np.bool_]
+    """Rounds that did not end at their start."""
+    near: npt.NDArray[np.bool_]
+    """Those among them that speak of actions that few are missed by."""
+
+
+class Differences(NamedTuple):
+    """How networks may differ in rows, in standard deviations of log(missed share)."""
+
+    columns: Floats
+    """Of each parameter of a network (``gossip_differences``), shape (rows, parameters)."""
+    rest: Floats
+    """Variance that no parameter tells, shape (rows,)."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +117,13 @@ class Bound:
     clustered: float
     """What is added to it for every unit of what clusters of fast links would change."""
     residual: float
-    """Standard deviation between states of one network that trees do not tell apart."""
+    """Standard deviation of a network's own function, which differs from action to action and state to state."""
 
-    def between(self, clustering: Floats) -> Floats:
-        """Standard deviation between networks, of the shape that is given."""
-        return self.base + self.clustered * clustering
+    def differences(self, theory: Theory) -> Differences:
+        """How far networks may lie from what is expected, row by row."""
+        columns, rest = functions_of(theory.matrix[:, _COORDINATES])
+        between = self.base + self.clustered * theory.clustering
+        return Differences(np.column_stack([between, self.residual * columns]), self.residual**2 * rest)
 
 
 def theory_of(
@@ -126,7 +173,34 @@ def theory_of(
         expected.p95_ms,
         matrix.astype(np.float32).astype(np.float64),
         clustering,
+        np.where(peers > FEW_PEERS, np.minimum(expected.dies, _MOST_DYING * miss), 0),
     )
+
+
+def observe(missed: Floats, theory: Theory, networks: npt.NDArray[Any]) -> Observation:
+    """Tell rounds that ended at their start from those that spread.
+
+    One that ends at once misses all, and weighs as much as hundred others; how often that happens depends on the first
+    peer's copies only, which theory knows. The others' misses vary by a fraction of that: they say much more of a
+    network without it. A network in which more rounds miss most peers than chance explains is another matter: all of
+    its rounds are taken as they are.
+
+    Args:
+        missed: Share of the present peers, shape (rounds,).
+        theory: Of these rounds.
+        networks: Of each round, shape (rounds,).
+    """
+    from scipy.special import gammainc
+
+    apart = (theory.spread <= MOST_EXPECTED) & (theory.dies > 0)
+    died = apart & (missed > DIED)
+    _, codes = np.unique(networks.astype(str), return_inverse=True)
+    found, expected = (np.bincount(codes, weights=values) for values in (died, np.where(apart, theory.dies, 0)))
+    chance = np.where(found > 0, gammainc(np.maximum(found, 1), expected), 1)  # of a Poisson number of so many or more
+    apart &= (chance >= LEAST_CHANCE)[codes]
+    counts = ~(apart & died)
+    values = np.where(apart, missed * (1 - theory.dies), np.maximum(missed - theory.dies, 0))
+    return Observation(values, counts, counts & (theory.spread <= MOST_EXPECTED))
 
 
 def on_grid(states: pd.DataFrame, grid: ActionGrid, copy_ms: Mapping[str, float]) -> Theory:
@@ -167,11 +241,15 @@ class Surface:
 
     def miss(self, theory: Theory) -> Floats:
         """Expected share that does not hear the message, row by row and without a bound; shape (rows,)."""
+        return np.clip(theory.dies + self.spread(theory), LEAST_MISS / 100, 1)
+
+    def spread(self, theory: Theory) -> Floats:
+        """The part of it that does not come of rounds that end at their start."""
         logs = np.mean([self.factors(name, theory.matrix) for name in self.miss_names], axis=0)
-        return np.asarray(np.clip(theory.miss * np.exp(logs), LEAST_MISS / 100, 1))
+        return np.asarray(theory.spread * np.exp(logs))
 
     def outcomes(
-        self, theory: Theory, actions: int, bound: Bound, effect: Floats | float = 0.0, doubt: Floats | float = 1.0
+        self, theory: Theory, actions: int, bound: Bound, effect: Floats | None = None, doubt: Floats | None = None
     ) -> Outcomes:
         """Predict every action.
 
@@ -179,24 +257,28 @@ class Surface:
             theory: What :func:`on_grid` returned.
             actions: How many there are.
             bound: How cautious the bound is.
-            effect: How far each state's network differs from others, in standard deviations between networks, shape
-                (states,); see ``gossip_corrections``.
-            doubt: Standard deviation of that, shape (states,): 1 where nothing is known of the network.
+            effect: Parameters of each state's network, shape (states, parameters); see ``gossip_corrections``. None:
+                zeros.
+            doubt: A factor of their covariance (such as Cholesky's), shape (states, parameters, parameters). None:
+                nothing is known of the networks.
 
         Returns:
             Outcomes.
         """
         shape = (-1, actions)
         logs = np.stack([self.factors(name, theory.matrix) for name in self.miss_names])
-        between = bound.between(theory.clustering).reshape(shape)
-        centre = (np.log(theory.miss) + logs.mean(axis=0)).reshape(shape)
-        centre = centre + between * np.broadcast_to(np.asarray(effect, dtype=np.float64), (len(centre),))[:, None]
+        differences = bound.differences(theory)
+        columns = differences.columns.reshape(*shape, differences.columns.shape[1])
+        centre = (np.log(theory.spread) + logs.mean(axis=0)).reshape(shape)
+        if effect is not None:
+            centre = centre + np.einsum("sap,sp->sa", columns, effect)
         spread = logs.std(axis=0, ddof=1).reshape(shape) if self.members > 1 else np.zeros_like(centre)
-        own = between * np.broadcast_to(np.asarray(doubt, dtype=np.float64), (len(centre),))[:, None]
-        upper = centre + bound.z * np.sqrt(spread**2 + own**2 + bound.residual**2)
+        own = np.sum((columns if doubt is None else columns @ doubt) ** 2, axis=2)
+        doubted = np.exp(bound.z * np.sqrt(spread**2 + own + differences.rest.reshape(shape)))
+        miss = theory.dies.reshape(shape) + np.exp(centre)
         return Outcomes(
-            np.clip(np.exp(centre), LEAST_MISS / 100, 1),
-            np.clip(np.exp(upper), LEAST_MISS / 100, 1),
+            np.clip(miss, LEAST_MISS / 100, 1),
+            np.clip(miss * doubted, LEAST_MISS / 100, 1),  # rounds that end at their start are doubted no less
             (theory.messages * np.exp(self.factors(MESSAGES, theory.matrix))).reshape(shape),
             (theory.p95_ms * np.exp(self.factors(DELAY, theory.matrix))).reshape(shape),
         )

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from augury.errors import InputError, UserError
 from augury.predictors.contract import Metadata, validate_input
 from augury.predictors.gossip_choice import Choice, choose
-from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of
+from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of, evidence_of
 from augury.predictors.gossip_outcomes import JUDGED, action_name, outcomes_on_grid
 from augury.predictors.gossip_states import OUTPUTS, PREDICTOR, SHARES, ActionGrid, GossipCost, complete_states
-from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, on_grid, theory_of
+from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, observe, on_grid, theory_of
 from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "specification.json"
@@ -38,7 +38,7 @@ class GossipSpecification(BaseModel):
     clustered: float
     residual: float
     correction: CorrectionSettings = CorrectionSettings()
-    known: dict[str, Effect] = Field(default_factory=dict, description="effects of the networks of the training")
+    known: dict[str, Effect] = Field(default_factory=dict, description="of the networks of the training")
     corrections: Corrections = Corrections()
 
     @property
@@ -114,8 +114,10 @@ class GossipTuner(PolicyPredictor):
         if len(rounds):
             states = self._validated(rounds)
             taken = theory_of(states, rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), own.copy_ms)
-            between = own.bound.between(taken.clustering)
-            found = corrections_of(rounds, self.surface.miss(taken), between, own.correction, own.known, now_ms)
+            missed = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
+            observed = observe(missed, taken, rounds["network"].to_numpy())
+            evidence = evidence_of(observed, self.surface.spread(taken), own.bound.differences(taken))
+            found = corrections_of(rounds, evidence, own.correction, own.known, now_ms)
         specification = own.model_copy(update={"corrections": found})
         return type(self)(self.metadata, specification, self.surface.trees, self.onnx, self.example)
 

@@ -15,7 +15,8 @@ from augury.pipelines.model_training.surface_calibration import Calibrated, Cali
 from augury.pipelines.model_training.surface_trees import Observed, SurfaceTrees, fit_factors
 from augury.predictors import Metadata
 from augury.predictors.contract import DataFacts
-from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, network_effects
+from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, evidence_of, network_effects
+from augury.predictors.gossip_differences import PARAMETERS
 from augury.predictors.gossip_states import (
     INPUTS,
     MESSAGE_CLASSES,
@@ -26,7 +27,18 @@ from augury.predictors.gossip_states import (
     GossipCost,
     complete_states,
 )
-from augury.predictors.gossip_surface import DELAY, FEATURES, MESSAGES, MISS_CONSTRAINTS, Surface, Theory, theory_of
+from augury.predictors.gossip_surface import (
+    DELAY,
+    FEATURES,
+    MESSAGES,
+    MISS_CONSTRAINTS,
+    Bound,
+    Observation,
+    Surface,
+    Theory,
+    observe,
+    theory_of,
+)
 from augury.predictors.gossip_surface_onnx import export_surface
 from augury.predictors.gossip_tuning import GossipSpecification, GossipTuner
 
@@ -43,7 +55,7 @@ class CoverageBound(Parameters):
         default=0.95, gt=0.5, lt=1, description="of the lower bound of the chosen pair's coverage"
     )
     selection: float = Field(
-        default=1.2, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
+        default=1.1, ge=1, description="wider by this: the cheapest pair is often one that is thought too well of"
     )
     base: float = Field(
         default=0.1, ge=0, description="standard deviation of log(missed share) between networks of one state"
@@ -52,8 +64,13 @@ class CoverageBound(Parameters):
         default=0.4, ge=0, description="added to it for every unit of what clusters of fast links would change"
     )
     residual: float = Field(
-        default=0.15, ge=0, description="standard deviation between states of one network that trees do not tell apart"
+        default=0.15, ge=0, description="standard deviation of every network's own function of the action and the state"
     )
+
+    def of(self, scale: float, residual_scale: float) -> Bound:
+        """The bound, with the spreads multiplied by what training found."""
+        z = NormalDist().inv_cdf(self.confidence) * self.selection
+        return Bound(z, self.base * scale, self.clustered * scale, self.residual * residual_scale)
 
 
 class ResponseSurfaceModel(Parameters):
@@ -83,6 +100,7 @@ class Fitted(NamedTuple):
 
     surface: Surface
     calibrated: Calibrated
+    bound: Bound
     known: dict[str, Effect]
     """Effects of the networks of the training."""
 
@@ -131,6 +149,7 @@ def train_gossip_tuner(
             "members": model.members,
             "iterations": calibrated.iterations,
             "spread_scale": calibrated.scale,
+            "residual_scale": calibrated.residual_scale,
             "spread_networks": calibrated.networks,
             "gain": gains,
         },
@@ -142,7 +161,7 @@ def fit_tuner(
 ) -> tuple[GossipTuner, Calibrated]:
     """Fit the surface and put the tuner together; see :func:`train_gossip_tuner`."""
     fitted = fit_surface(rounds, model, seed)
-    bound, scale = model.bound, fitted.calibrated.scale
+    bound = fitted.bound
     metadata = Metadata(
         predictor=PREDICTOR,
         family=GossipTuner.family,
@@ -162,9 +181,9 @@ def fit_tuner(
         cost=model.cost,
         copy_ms=model.copy_ms,
         members=model.members,
-        z=NormalDist().inv_cdf(bound.confidence) * bound.selection,
-        base=bound.base * scale,
-        clustered=bound.clustered * scale,
+        z=bound.z,
+        base=bound.base,
+        clustered=bound.clustered,
         residual=bound.residual,
         correction=model.correction,
         known=fitted.known,
@@ -197,10 +216,13 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
     theory = rounds_theory(rounds, model)
     names, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
     random = np.random.default_rng(seed)
-    missed = missed_of(rounds, theory, model)
-    bound = model.bound
-    between = bound.base + bound.clustered * theory.clustering
-    calibrated = calibrate_spread(missed, codes, between, model.miss, model.calibration, model.correction, seed)
+    observed = observed_of(rounds, theory)
+    missed = weighed(observed, theory, model)
+    bound = model.bound.of(1.0, 1.0)
+    calibrated = calibrate_spread(
+        missed, observed.near, codes, bound.differences(theory), model.miss, model.calibration, model.correction, seed
+    )
+    bound = model.bound.of(calibrated.scale, calibrated.residual_scale)
     chosen = model.miss.model_copy(update={"rounds": calibrated.iterations} if calibrated.iterations else NO_TREES)
     trees: dict[str, str] = {}
     for number in range(model.members):
@@ -217,15 +239,12 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
         values = rounds[column].to_numpy(dtype=np.float64)
         trees[name], _ = fit_factors(Observed(theory.matrix, values, expected, 1 / expected), settings, seed, None)
     surface = Surface(trees, model.members)
-    mean, deviation = network_effects(
-        missed.values, surface.miss(theory), calibrated.scale * between, np.ones(len(codes)), codes,
-        np.zeros(len(names)), np.ones(len(names)), model.correction,
+    found = network_effects(
+        evidence_of(observed, surface.spread(theory), bound.differences(theory)), np.ones(len(codes)), codes,
+        np.zeros((len(names), PARAMETERS)), np.tile(np.eye(PARAMETERS), (len(names), 1, 1)), model.correction,
     )  # fmt: skip
-    known = {
-        str(name): Effect(mean=float(effect), deviation=float(sd))
-        for name, effect, sd in zip(names, mean, deviation, strict=True)
-    }
-    return Fitted(surface, calibrated, known)
+    known = {str(name): Effect.of(*effect) for name, *effect in zip(names, *found, strict=True)}
+    return Fitted(surface, calibrated, bound, known)
 
 
 def rounds_theory(rounds: pd.DataFrame, model: ResponseSurfaceModel) -> Theory:
@@ -235,8 +254,18 @@ def rounds_theory(rounds: pd.DataFrame, model: ResponseSurfaceModel) -> Theory:
 
 def missed_of(rounds: pd.DataFrame, theory: Theory, model: ResponseSurfaceModel) -> Observed:
     """What the trees of the missed share learn from."""
-    values = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
-    return Observed(theory.matrix, values, theory.miss, 1 / (theory.miss + model.least_miss))
+    return weighed(observed_of(rounds, theory), theory, model)
+
+
+def observed_of(rounds: pd.DataFrame, theory: Theory) -> Observation:
+    """Rounds beside what theory expects of them."""
+    return observe(1 - rounds["coverage"].to_numpy(dtype=np.float64), theory, rounds["network"].to_numpy())
+
+
+def weighed(observed: Observation, theory: Theory, model: ResponseSurfaceModel) -> Observed:
+    """The same of rounds that were told apart; those that ended at their start have no weight."""
+    weight = observed.counts / (theory.spread + model.least_miss)
+    return Observed(theory.matrix, observed.missed, theory.spread, weight)
 
 
 def _gains(surface: Surface, name: str) -> dict[str, float]:

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from augury.parameters import Parameters
 from augury.pipelines.model_training.surface_trees import TRAINING, VALIDATION, Observed, SurfaceTrees, fit_factors
-from augury.predictors.gossip_corrections import CorrectionSettings, network_effects
+from augury.predictors.gossip_corrections import CorrectionSettings, Evidence, network_effects
+from augury.predictors.gossip_differences import FUNCTIONS, PARAMETERS
 from augury.predictors.gossip_states import Floats
-from augury.predictors.gossip_surface import LARGEST_LOG, MISS_CONSTRAINTS
+from augury.predictors.gossip_surface import LARGEST_LOG, MISS_CONSTRAINTS, Differences
 from augury.predictors.lightgbm_trees import open_booster
 
 _SWEEPS = 20
@@ -25,6 +26,9 @@ class Calibration(Parameters):
     prior_networks: float = Field(
         default=5.0, gt=0, description="networks that the spread in the parameters stands for"
     )
+    prior_functions: float = Field(
+        default=10.0, gt=0, description="terms of networks' own functions that the parameter stands for"
+    )
 
 
 class Calibrated(NamedTuple):
@@ -35,6 +39,8 @@ class Calibrated(NamedTuple):
 
     scale: float
     """What the spread between networks in the parameters is multiplied by."""
+    residual_scale: float
+    """What the spread of networks' own functions in the parameters is multiplied by."""
     networks: int
     """That it was measured on; 0: there are too few for folds."""
     curves: pd.DataFrame
@@ -43,8 +49,9 @@ class Calibrated(NamedTuple):
 
 def calibrate_spread(
     missed: Observed,
+    near: npt.NDArray[np.bool_],
     codes: npt.NDArray[np.int64],
-    between: Floats,
+    differences: Differences,
     trees: SurfaceTrees,
     settings: Calibration,
     correction: CorrectionSettings,
@@ -56,22 +63,23 @@ def calibrate_spread(
     that did not see them ask for, by the rule of one standard error (Breiman et al., Classification and Regression
     Trees, 1984): the fewest whose loss is not clearly above the least.
 
-    The effects of networks are normal with a common variance, of which one round says little. It is estimated as
-    empirical Bayes does, by expectation and maximisation: the mean of each effect's expected square (Dempster, Laird
+    The effects of networks are normal with common variances, of which one round says little. They are estimated as
+    empirical Bayes does, by expectation and maximisation: the mean of the effects' expected squares (Dempster, Laird
     and Rubin, Maximum likelihood from incomplete data via the EM algorithm, 1977).
 
     Args:
         missed: Rounds.
+        near: Those that speak of networks' effects.
         codes: Network of each.
-        between: Standard deviation between networks of log(missed share) by the parameters, for each round.
+        differences: How networks may differ by the parameters, for each round.
         trees: Of the missed share.
         settings: Folds and prior.
         correction: How rounds tell effects.
         seed: Of folds and trees.
 
     Returns:
-        Trees, the scale of that deviation, and curves. A single network's folds are periods; they say nothing of
-        others.
+        Trees, the scales of those deviations, and curves. A single network's folds are periods; they say nothing of
+        others: its rounds speak of its own function, and trees have nothing to add.
     """
     began = time.perf_counter()
     count = int(codes.max()) + 1
@@ -88,21 +96,26 @@ def calibrate_spread(
         losses.append(pd.DataFrame({name: [expected_loss(sides[name]), *values] for name, values in found.items()}))
     iterations = fewest_iterations(np.array([loss[VALIDATION] for loss in losses]))
     curves = _curves(losses, time.perf_counter() - began)
-    if count < 2:
-        return Calibrated(iterations, 1.0, 0, curves)
+    iterations = iterations if count > 1 else 0
     expected = missed.expected.copy()
     for number in range(folds if iterations else 0):
         outer = fold == number
         logs = boosters[number].predict(missed.matrix[outer], raw_score=True, num_iteration=iterations, num_threads=1)
         expected[outer] *= np.exp(np.clip(logs, -LARGEST_LOG, LARGEST_LOG))
-    scale, ones, zeros = 1.0, np.ones(count), np.zeros(count)
+    scale, residual = 1.0, 1.0
     for _ in range(_SWEEPS):
-        mean, deviation = network_effects(
-            missed.values, expected, scale * between, np.ones(len(codes)), codes, zeros, ones, correction
-        )
-        squares = scale**2 * (mean**2 + deviation**2)
-        scale = float(np.sqrt((squares.sum() + settings.prior_networks) / (count + settings.prior_networks)))
-    return Calibrated(iterations, scale, count, curves)
+        scales = np.array([scale] + [residual] * FUNCTIONS)
+        mean, covariance = network_effects(
+            Evidence(missed.values, expected, differences.columns * scales, differences.rest * residual**2, near),
+            np.ones(len(codes)), codes, np.zeros((count, PARAMETERS)), np.tile(np.eye(PARAMETERS), (count, 1, 1)),
+            correction,
+        )  # fmt: skip
+        squares = scales**2 * (mean**2 + np.einsum("npp->np", covariance))
+        if count > 1:
+            scale = float(np.sqrt((squares[:, 0].sum() + settings.prior_networks) / (count + settings.prior_networks)))
+        terms = count * FUNCTIONS + settings.prior_functions
+        residual = float(np.sqrt((squares[:, 1:].sum() + settings.prior_functions) / terms))
+    return Calibrated(iterations, scale, residual, count if count > 1 else 0, curves)
 
 
 def expected_loss(observed: Observed) -> float:

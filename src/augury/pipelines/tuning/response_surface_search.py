@@ -77,12 +77,11 @@ class ResponseSurfaceProblem:
         model = with_values(self._model, parameters)
         known = missed_of(inner, rounds_theory(inner, model), model)
         text, _ = fit_factors(known, model.miss, self._seed, MISS_CONSTRAINTS)
-        theory = rounds_theory(outer, model)
-        expected = np.clip(theory.miss * np.exp(sums_of_leaves(open_booster(text, "a trial"), theory.matrix)), LEAST, 1)
-        missed = np.maximum(1 - outer["coverage"].to_numpy(dtype=np.float64), 0)
+        held = missed_of(outer, rounds_theory(outer, model), model)
+        factors = np.exp(sums_of_leaves(open_booster(text, "a trial"), held.matrix))
+        expected, missed = np.clip(held.expected * factors, LEAST, 1), np.maximum(held.values, 0)
         parts = np.where(missed > 0, missed * np.log(np.maximum(missed, LEAST) / expected), 0) - (missed - expected)
-        weight = 1 / (theory.miss + model.least_miss)
-        return float(2 * (weight * parts).sum() / (weight * theory.miss).sum())
+        return float(2 * (held.weight * parts).sum() / (held.weight * held.expected).sum())
 
 
 def tune_gossip(
