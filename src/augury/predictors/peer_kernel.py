@@ -267,7 +267,22 @@ def _entries(version: int) -> Any:
         take_in(tables, knobs, first_load, c, p, latency, ok, load)
         return version
 
-    @entry
+    return rank, rank_all, learn
+
+
+VERSION = digest("peer_kernel", "peer_tables", "peer_vectors")
+
+rank, rank_all, learn = _entries(VERSION)
+
+
+def _replay(version: int) -> Any:
+    """The loop over requests. A compiled function in its closure would be another one in every process.
+
+    What is kept on disk is looked up by the closure: with :func:`rank` and :func:`learn` in it, every process would
+    compile the loop anew.
+    """
+
+    @numba.njit(cache=True, nogil=True)
     def replay(
         tables: Any,
         knobs: Any,
@@ -317,7 +332,7 @@ def _entries(version: int) -> Any:
                 learn(tables, knobs, first_load, client[r], peer[row], latency[row], ok[row], load[row])
         return version
 
-    return rank, rank_all, learn, replay
+    return replay
 
 
-rank, rank_all, learn, replay = _entries(digest("peer_kernel", "peer_tables", "peer_vectors"))
+replay = _replay(VERSION)
