@@ -20,7 +20,12 @@ from augury.errors import UserError
 from augury.metrics.off_policy import ESTIMATORS, marginal_weights, sampling_error
 from augury.pipelines.collection.peer_simulation import latency_cube
 from augury.pipelines.data_engineering.peer_fetches import FetchSource, FetchSplit, prepare_fetches
-from augury.pipelines.evaluation.peer_off_policy import errors_of_estimates, same_fetches, target_of
+from augury.pipelines.evaluation.peer_off_policy import (
+    drawing_propensities,
+    errors_of_estimates,
+    same_fetches,
+    target_of,
+)
 from augury.pipelines.evaluation.peer_parameters import PeerJudgement
 from augury.predictors.peer_replay import compare_policies, new_selector
 from augury.predictors.peer_requests import Requests, requests_of_cube, requests_of_table
@@ -140,7 +145,7 @@ def show_off_policy(drawn: list[Requests], cubes: list[Any], logs: int, draws: i
         found.append(errors_of_estimates(later, selector, PeerJudgement(draws=draws), seed=0))
         outcome = np.log(later.latency)
         left = outcome - means_of_other_rounds(cube, later, outcome)
-        target, propensity = target_of(later, selector), 1 / np.diff(later.start)[later.request]
+        target, propensity = target_of(later, selector), drawing_propensities(later)
         weights = {DOUBLY_ROBUST: None, MARGINAL: marginal_weights(target, propensity, same_fetches(later))}
         floors.append(
             {name: sampling_error(later.start, target, propensity, left, weight) for name, weight in weights.items()}
@@ -153,10 +158,9 @@ def show_off_policy(drawn: list[Requests], cubes: list[Any], logs: int, draws: i
     print(pd.DataFrame({name: _spread(errors[name]) for name in ESTIMATORS}).T.round(4).to_string())
     floor = pd.DataFrame(floors)
     for name in (DOUBLY_ROBUST, MARGINAL):
-        print(
-            f"{name} over all logs, root mean square: {_root_mean_square(errors[f'expected_{name}']):.4f}; if the "
-            f"model knew every pair's mean over all other rounds: {_root_mean_square(floor[name]):.4f}"
-        )
+        print(f"{name} over all logs, root mean square: {_root_mean_square(errors[f'expected_{name}']):.4f}")
+        if floor[name].notna().all():  # each pair was measured more than once
+            print(f"  if the model knew every pair's mean over all other rounds: {_root_mean_square(floor[name]):.4f}")
 
 
 def _spread(errors: Any) -> dict[str, float]:

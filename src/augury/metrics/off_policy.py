@@ -135,11 +135,10 @@ def estimate(
     check_propensities(log)
     check_target(log, target)
     raw = target[log.taken] / log.propensity[log.taken]
-    weight = raw if clip is None else np.minimum(raw, clip)
-    marginal = weight
-    if alike is not None:
-        marginal = marginal_weights(target, log.propensity, alike)[log.taken]
-        marginal = marginal if clip is None else np.minimum(marginal, clip)
+    largest = np.inf if clip is None else clip
+    weight = np.minimum(raw, largest)
+    own = np.arange(len(target)) if alike is None else alike
+    marginal = np.minimum(marginal_weights(target, log.propensity, own)[log.taken], largest)
     direct = np.add.reduceat(target * predicted, log.start[:-1])
     left = log.outcome - predicted[log.taken]
     per_decision = {
@@ -170,7 +169,7 @@ def estimate(
         "n": len(weight),
         "largest_weight": float(raw.max()),
         "mean_weight": float(raw.mean()),
-        "clipped": 0.0 if clip is None else float((raw > clip).mean()),
+        "clipped": float((raw > largest).mean()),
     }
 
 

@@ -96,14 +96,14 @@ class Corrections(BaseModel):
 
     def of(self, networks: pd.Series | None, rows: int) -> tuple[Floats, Floats]:
         """Each row's mean, shape (rows, parameters), and factor, shape (rows, parameters, parameters)."""
-        names = [None] * rows if networks is None else networks.tolist()
-        found = [self.networks.get(str(name), self.everywhere) for name in names]
-        places = {id(effect): effect for effect in found}
-        triangles = {key: effect.triangle for key, effect in places.items()}
-        return (
-            np.array([effect.mean for effect in found]).reshape(rows, PARAMETERS),
-            np.array([triangles[id(effect)] for effect in found]).reshape(rows, PARAMETERS, PARAMETERS),
-        )
+        if networks is None:
+            codes, effects = np.zeros(rows, dtype=np.int64), [self.everywhere]
+        else:
+            codes, names = pd.factorize(networks.map(str))
+            effects = [self.networks.get(name, self.everywhere) for name in names]
+        means = np.array([effect.mean for effect in effects]).reshape(-1, PARAMETERS)
+        factors = np.array([effect.triangle for effect in effects]).reshape(-1, PARAMETERS, PARAMETERS)
+        return means[codes], factors[codes]
 
 
 class Evidence(NamedTuple):

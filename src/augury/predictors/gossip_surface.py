@@ -203,6 +203,11 @@ def observe(missed: Floats, theory: Theory, networks: npt.NDArray[Any]) -> Obser
     return Observation(values, counts, counts & (theory.spread <= MOST_EXPECTED))
 
 
+def observe_rounds(rounds: pd.DataFrame, theory: Theory) -> Observation:
+    """:func:`observe` rounds with ``network`` and ``coverage``."""
+    return observe(1 - rounds["coverage"].to_numpy(dtype=np.float64), theory, rounds["network"].to_numpy())
+
+
 def on_grid(states: pd.DataFrame, grid: ActionGrid, copy_ms: Mapping[str, float]) -> Theory:
     """Theory of every action in every state; rows are states x actions, action by action within a state."""
     pairs = grid.pairs

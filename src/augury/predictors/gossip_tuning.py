@@ -15,7 +15,7 @@ from augury.predictors.gossip_choice import Choice, choose
 from augury.predictors.gossip_corrections import Corrections, CorrectionSettings, Effect, corrections_of, evidence_of
 from augury.predictors.gossip_outcomes import JUDGED, action_name, outcomes_on_grid
 from augury.predictors.gossip_states import OUTPUTS, PREDICTOR, SHARES, ActionGrid, GossipCost, complete_states
-from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, observe, on_grid, theory_of
+from augury.predictors.gossip_surface import Bound, Outcomes, Surface, monotone, observe_rounds, on_grid, theory_of
 from augury.predictors.policy import CHOICE, COST, PolicyPredictor
 
 SPECIFICATION_FILE = "specification.json"
@@ -114,8 +114,7 @@ class GossipTuner(PolicyPredictor):
         if len(rounds):
             states = self._validated(rounds)
             taken = theory_of(states, rounds["fanout"].to_numpy(), rounds["ttl"].to_numpy(), own.copy_ms)
-            missed = 1 - rounds["coverage"].to_numpy(dtype=np.float64)
-            observed = observe(missed, taken, rounds["network"].to_numpy())
+            observed = observe_rounds(rounds, taken)
             evidence = evidence_of(observed, self.surface.spread(taken), own.bound.differences(taken))
             found = corrections_of(rounds, evidence, own.correction, own.known, now_ms)
         specification = own.model_copy(update={"corrections": found})

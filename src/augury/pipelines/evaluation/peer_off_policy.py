@@ -166,15 +166,18 @@ def errors_of_estimates(
     """
     truth = _truth(requests, predictor)
     target, outcome = target_of(requests, predictor), np.log(requests.latency)
-    alike = same_fetches(requests)
+    propensity = drawing_propensities(requests)
+    weights = {
+        "doubly_robust": None,
+        "marginal_doubly_robust": marginal_weights(target, propensity, same_fetches(requests)),
+    }
     rows = []
     for number in range(judgement.draws):
         drawn = drawn_log(requests, seed + number)
         found = judge_log(drawn, predictor, judgement.model_copy(update={"bootstrap_replicates": 0}), seed + number)
         left = outcome - found["predicted"]
-        weights = {"doubly_robust": None, "marginal_doubly_robust": marginal_weights(target, drawn.propensity, alike)}
         expected = {
-            f"expected_{name}": sampling_error(requests.start, target, drawn.propensity, left, weight)
+            f"expected_{name}": sampling_error(requests.start, target, propensity, left, weight)
             for name, weight in weights.items()
         }
         rows.append({name: found["values"][name] - truth for name in ESTIMATORS} | expected)
@@ -182,15 +185,20 @@ def errors_of_estimates(
 
 
 def drawn_log(requests: Requests, seed: int) -> Requests:
-    """A log with one outcome by request, drawn by the propensities or, where there are none, uniformly."""
-    size = np.diff(requests.start)[requests.request]
-    propensity = np.where(np.isnan(requests.propensity), 1 / size, requests.propensity)
+    """A log with one outcome by request, drawn by :func:`drawing_propensities`."""
+    propensity = drawing_propensities(requests)
     # The largest of log(p) + Gumbel noise is a draw by p
     noise = np.random.default_rng(seed).gumbel(size=len(propensity))
     logged = first_smallest(-(np.log(propensity) + noise), requests.start)
     latency = np.full(len(propensity), np.nan)
     latency[logged] = requests.latency[logged]
     return requests._replace(latency=latency, logged=logged, propensity=propensity)
+
+
+def drawing_propensities(requests: Requests) -> Floats:
+    """Those of the requests, and where there are none uniform ones; shape ``(rows,)``."""
+    size = np.diff(requests.start)[requests.request]
+    return np.where(np.isnan(requests.propensity), 1 / size, requests.propensity)
 
 
 def modelled_outcomes(requests: Requests, first: PeerSelector, folds: int, seed: int) -> Floats:

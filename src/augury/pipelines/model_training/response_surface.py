@@ -36,7 +36,7 @@ from augury.predictors.gossip_surface import (
     Observation,
     Surface,
     Theory,
-    observe,
+    observe_rounds,
     theory_of,
 )
 from augury.predictors.gossip_surface_onnx import export_surface
@@ -216,7 +216,7 @@ def fit_surface(rounds: pd.DataFrame, model: ResponseSurfaceModel, seed: int) ->
     theory = rounds_theory(rounds, model)
     names, codes = np.unique(rounds["network"].astype(str).to_numpy(), return_inverse=True)
     random = np.random.default_rng(seed)
-    observed = observed_of(rounds, theory)
+    observed = observe_rounds(rounds, theory)
     missed = weighed(observed, theory, model)
     bound = model.bound.of(1.0, 1.0)
     calibrated = calibrate_spread(
@@ -254,12 +254,7 @@ def rounds_theory(rounds: pd.DataFrame, model: ResponseSurfaceModel) -> Theory:
 
 def missed_of(rounds: pd.DataFrame, theory: Theory, model: ResponseSurfaceModel) -> Observed:
     """What the trees of the missed share learn from."""
-    return weighed(observed_of(rounds, theory), theory, model)
-
-
-def observed_of(rounds: pd.DataFrame, theory: Theory) -> Observation:
-    """Rounds beside what theory expects of them."""
-    return observe(1 - rounds["coverage"].to_numpy(dtype=np.float64), theory, rounds["network"].to_numpy())
+    return weighed(observe_rounds(rounds, theory), theory, model)
 
 
 def weighed(observed: Observation, theory: Theory, model: ResponseSurfaceModel) -> Observed:

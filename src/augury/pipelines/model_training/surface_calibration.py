@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from augury.curve_table import curve_table
 from augury.parameters import Parameters
 from augury.pipelines.model_training.surface_trees import TRAINING, VALIDATION, Observed, SurfaceTrees, fit_factors
 from augury.predictors.gossip_corrections import CorrectionSettings, Evidence, network_effects
@@ -138,19 +139,7 @@ def fewest_iterations(losses: Floats) -> int:
 
 def _curves(losses: list[pd.DataFrame], seconds: float) -> pd.DataFrame:
     mean = sum(losses[1:], losses[0]) / len(losses)
-    steps = np.arange(len(mean))
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "step": steps,
-                    "epoch": steps.astype(np.float64),
-                    "name": name,
-                    "value": mean[name].to_numpy(dtype=np.float64),
-                    "seconds": seconds * steps / max(len(steps) - 1, 1),
-                }
-            )
-            for name in mean
-        ],
-        ignore_index=True,
+    last = max(len(mean) - 1, 1)
+    return curve_table(
+        (step, step, name, value, seconds * step / last) for name in mean for step, value in enumerate(mean[name])
     )
